@@ -1,0 +1,47 @@
+# make lab     the course in JupyterLab: installs what is missing, copies new exercises to my-work/
+# make test    everything that must hold, set-up included
+# make build   lessons/ -> notebooks/, exercises/, solutions/ (only what changed)
+# make check   is what is committed what the lessons say?
+# make clean   remove the environment and caches; my-work/ stays
+# CPU=1        with lab or test, the first time: PyTorch's CPU builds, 4 GB less to download
+# PYTHON=...   the Python (3.11 or newer) to make the environment with
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: lab test build check clean
+lab: $(VENV)/installed
+	@mkdir -p my-work && cp -n exercises/*.ipynb my-work/ 2>/dev/null || true
+	$(BIN)/jupyter lab --ip=localhost --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/my-work/00_start_here.ipynb \
+		$(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_OPTIONS)
+
+test: $(VENV)/installed-peers check
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+	WORKBOOK_PROGRESS=$$(mktemp -d)/progress.json $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 -q solutions
+
+build: $(VENV)/installed
+	$(BIN)/python lessons/build.py
+
+check: $(VENV)/installed
+	$(BIN)/python lessons/build.py --check
+
+clean:
+	rm -rf $(VENV) *.egg-info .pytest_cache .hypothesis
+	find . -name __pycache__ -not -path './my-work/*' -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed, but $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml | $(VENV)/bin/python
+ifdef CPU
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --python $(BIN)/python --torch-backend=cpu 'torch>=2.14' 'torchvision>=0.29'
+endif
+	$(BIN)/python -m pip install --quiet -e .
+	@touch $@
+
+$(VENV)/installed-peers: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet -e '.[peers]'
+	@touch $@

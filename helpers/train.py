@@ -1,0 +1,101 @@
+"""Train a committed checkpoint again: python -m helpers.train RECIPE [--out FOLDER]
+
+Writes the weights, the untrained twin's, and the manifest's entries with the figures it measured.
+"""
+import argparse
+import hashlib
+import json
+import os
+import re
+from pathlib import Path
+
+import torch
+from safetensors.torch import save
+
+from . import data, models
+from .attacks import accuracy, fooled, pgd
+from .training import train
+
+RECIPES = {
+    "mnist5k/standard": dict(data="mnist5k", network="small_cnn", epochs=20, seed=0),
+    "mnist5k/robust-l2": dict(data="mnist5k", network="small_cnn", epochs=30, seed=0,
+                              attack=dict(norm="l2", eps=1.5, steps=7, step_size=0.5, start="ball")),
+}
+EPS = {"l2": (0.5, 1.0, 1.5, 2.0), "linf": (0.05, 0.1, 0.2, 0.3)}
+
+
+def share(hits, n):
+    """A share with its 95 % interval (Wilson) and its number of images."""
+    z, p = 1.96, hits / n
+    middle, half = p + z * z / (2 * n), z * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
+    return {"share": round(p, 4), "interval": [round((middle + s * half) / (1 + z * z / n), 4) for s in (-1, 1)], "n": n}
+
+
+def measure(model, test):
+    """Clean accuracy, and the share still right after PGD-50 with both losses from two random starts each, at several eps."""
+    n = len(test)
+    figures = {"clean": share(round(accuracy(model, test.images, test.labels) * n), n)}
+    for norm, sizes in EPS.items():
+        for eps in sizes:
+            left = test[~fooled(model, test.images, test.labels)]
+            for seed, loss in enumerate(("margin", "cross_entropy", "margin", "cross_entropy")):
+                attacked = pgd(model, left.images, left.labels, eps=eps, norm=norm, steps=50, loss=loss, start="ball",
+                               generator=torch.Generator().manual_seed(seed))
+                left = left[~fooled(model, attacked, left.labels)]
+            figures[f"pgd50 {norm} {eps}"] = share(len(left), n)
+    return figures
+
+
+def write(path, raw):
+    """All of the bytes or none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(path.name + ".part")
+    scratch.write_bytes(raw)
+    os.replace(scratch, path)
+
+
+def dump(manifest):
+    """JSON with a line for each innermost record."""
+    text = json.dumps(manifest, indent=1)
+    flat = re.compile(r"\{[^{}]*\}|\[[^\[\]]*\]")
+    text = flat.sub(lambda match: re.sub(r"\s*\n\s*", " ", match.group()), text)
+    return text + "\n"
+
+
+def checkpoint(model, out, name):
+    """Write `model` in float16; returns the manifest's file and SHA-256."""
+    raw = save({key: value.half() for key, value in model.state_dict().items()})
+    file = f"{name.replace('/', '-')}.safetensors"
+    write(out / file, raw)
+    return {"file": file, "sha256": hashlib.sha256(raw).hexdigest()}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m helpers.train", description=__doc__)
+    parser.add_argument("recipe", nargs="?", choices=RECIPES)
+    parser.add_argument("--list", action="store_true", help="print the recipes and leave")
+    parser.add_argument("--out", type=Path, default=models.CHECKPOINTS, help="the folder of weights and manifest.json")
+    options = parser.parse_args()
+    if options.list or not options.recipe:
+        for name, recipe in RECIPES.items():
+            print(name, json.dumps(recipe))
+        return
+    name, recipe = options.recipe, RECIPES[options.recipe]
+    training, test = data.load(recipe["data"], "train"), data.load(recipe["data"])
+    torch.manual_seed(recipe["seed"])
+    model = models.NETWORKS[recipe["network"]]()
+    entry = {"network": recipe["network"], "data": recipe["data"], "recipe": recipe, "command": f"python -m helpers.train {name}"}
+    entries = {f"{name}-untrained": entry | checkpoint(model, options.out, f"{name}-untrained")
+               | {"note": "the weights that training started from", "measured": measure(model.eval(), test)}}
+    seconds = train(model, training.images, training.labels, epochs=recipe["epochs"], seed=recipe["seed"], attack=recipe.get("attack"))
+    written = checkpoint(model, options.out, name)
+    model.load_state_dict({key: value.half().float() for key, value in model.state_dict().items()})  # as it will be loaded
+    entries[name] = entry | written | {"seconds": round(seconds, 1), "torch": torch.__version__.split("+")[0], "measured": measure(model, test)}
+    path = options.out / "manifest.json"
+    manifest = json.loads(path.read_text()) if path.exists() else {}
+    write(path, dump(dict(sorted((manifest | entries).items()))).encode())
+    print(json.dumps(entries[name]["measured"], indent=2))
+
+
+if __name__ == "__main__":
+    main()
