@@ -1,14 +1,17 @@
 """Networks, and committed weights by name. Inputs are images in [0, 1]; normalisation is each network's first layer.
 
     load("mnist5k/robust-l2")       a network in eval mode, its weights checked against the manifest
-    load("imagenet/resnet18")       torchvision's network, weights from the data folder or torchvision's own cache
+    load("imagenet/resnet18")       torchvision's network, weights from the data folder
 """
 import functools
 import hashlib
 import json
+import os
+import sys
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 from torch import nn
 
 from . import data
@@ -62,7 +65,7 @@ def load(name, device="cpu"):
     """The network `name` in eval mode on `device`.
 
     Raises ValueError for an unknown name or a checkpoint whose bytes are not those of the manifest, FileNotFoundError for ImageNet
-    weights that can neither be found nor fetched.
+    weights that are not in the data folder.
     """
     if name.startswith("imagenet/"):
         return _torchvision(name.removeprefix("imagenet/")).to(device)
@@ -82,21 +85,46 @@ def load(name, device="cpu"):
 
 
 def _torchvision(name):
-    from torchvision import models
-    if name not in models.list_models(models):
-        raise ValueError(f"torchvision has no classification network {name!r}. There is for instance resnet18, squeezenet1_0.")
-    weights = models.get_model_weights(name).DEFAULT
-    file = data.folder() / "weights" / f"{name}_imagenet.pth"
-    try:
-        if file.exists():
-            state = torch.load(file, weights_only=True)
-        else:
-            state = weights.get_state_dict(progress=False, check_hash=True)
-    except OSError as error:
+    model = _architecture(name)
+    file = _weights_file(name)
+    if not file.exists():
         raise FileNotFoundError(
-            f"the weights of imagenet/{name} are neither in the data folder ({file}) nor to be had from torchvision ({error}). "
-            "With a network connection, call this once; torchvision keeps them. The committed networks always work: "
-            f"{', '.join(names())}.") from None
-    model = models.get_model(name, weights=None)
-    model.load_state_dict(state)
+            f"the weights of imagenet/{name} are not in the data folder ({file}). Get them once with `python -m helpers.models {name}`. "
+            f"Always there: {', '.join(names())}.")
+    model.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
     return nn.Sequential(Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), model.float()).eval()
+
+
+def _weights_file(name):
+    return data.folder() / "weights" / f"{name}_imagenet.pth"
+
+
+def _architecture(name):
+    from torchvision import models
+    if name not in models.list_models(module=models):
+        raise ValueError(f"torchvision has no classification network {name!r}. There is for instance resnet18 or squeezenet1_0.")
+    return models.get_model(name, weights=None)
+
+
+def download(name):
+    """Fetch torchvision's ImageNet weights of the network `name` into the data folder (their hash is checked), whole or not at all."""
+    from torchvision.models import get_model_weights
+    _architecture(name)
+    file = _weights_file(name)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{file}.lock"):
+        if not file.exists():
+            state = get_model_weights(name).DEFAULT.get_state_dict(progress=True, check_hash=True)
+            part = file.with_name(file.name + ".part")
+            torch.save(state, part)
+            os.replace(part, file)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m helpers.models NAME   fetches the ImageNet weights of a torchvision network, say resnet18")
+    try:
+        download(sys.argv[1])
+    except (OSError, ValueError) as error:
+        sys.exit(f"{sys.argv[1]}: {error}")
+    print(f"imagenet/{sys.argv[1]}: ready in {_weights_file(sys.argv[1])}")

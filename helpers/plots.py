@@ -1,0 +1,75 @@
+"""Figures every unit draws. Images are shown in [0, 1] as they are; perturbations on a scale where 0 is white, red adds, blue takes away."""
+import math
+
+import torch
+from matplotlib.figure import Figure
+
+SIGNED = "RdBu_r"      # for perturbations and signed attributions: readable to the colour-blind
+POSITIVE = "viridis"   # for shares and sizes
+CLEAN, ATTACKED, CONTROL = "#0072b2", "#d55e00", "#767676"
+
+
+def show_image(ax, image, title="", signed=False, limit=None):
+    """Draw one image C x H x W (or H x W) into `ax`. signed: a perturbation, on a scale symmetric around 0 (`limit`: its end)."""
+    image = image.detach().cpu().float()
+    image = image[None] if image.ndim == 2 else image
+    if signed:
+        image = image.mean(0)
+        limit = limit or image.abs().max().item() or 1
+        ax.imshow(image, cmap=SIGNED, vmin=-limit, vmax=limit)
+    elif len(image) == 1:
+        ax.imshow(image[0], cmap="gray", vmin=0, vmax=1)
+    else:
+        ax.imshow(image.permute(1, 2, 0).clamp(0, 1))
+    ax.set_title(title, fontsize=9)
+    ax.axis("off")
+
+
+def show(images, titles=(), columns=10, signed=False, limit=None, size=1.2):
+    """A grid of images N x C x H x W with a title each; the figure is shown by the notebook."""
+    import matplotlib.pyplot as plt
+    columns = min(columns, len(images))
+    rows = math.ceil(len(images) / columns)
+    extra = 0.25 * max([str(title).count("\n") + 1 for title in titles], default=0)
+    figure, axes = plt.subplots(rows, columns, figsize=(size * columns, (size + extra) * rows), squeeze=False, layout="constrained")
+    for ax in axes.flat:
+        ax.axis("off")
+    for i, image in enumerate(images):
+        show_image(axes.flat[i], image, titles[i] if i < len(titles) else "", signed, limit)
+    plt.show()
+
+
+def verdict(logits, classes):
+    """What a network says of one image: "3 (97 %)", from its logits."""
+    confidence, label = logits.softmax(-1).max(-1)
+    return f"{classes[label]} ({100 * confidence:.0f} %)"
+
+
+def three_panels(model, images, perturbations, classes, title=""):
+    """For each image a row: image, perturbation on its own (as grey + perturbation), sum; with class and confidence of each."""
+    import matplotlib.pyplot as plt
+    from .attacks import scores
+    figure, axes = plt.subplots(len(images), 3, figsize=(5.4, 1.9 * len(images)), squeeze=False, layout="constrained")
+    alone = (0.5 + perturbations).clamp(0, 1)
+    for row, (image, delta, grey) in enumerate(zip(images, perturbations, alone)):
+        said = [verdict(logits, classes) for logits in scores(model, torch.stack([image, grey, image + delta]))]
+        show_image(axes[row, 0], image, f"image: {said[0]}")
+        show_image(axes[row, 1], delta, f"perturbation alone: {said[1]}", signed=True)
+        show_image(axes[row, 2], image + delta, f"sum: {said[2]}")
+    figure.suptitle(title, fontsize=10)
+    plt.show()
+
+
+def curves(ax, x, series, xlabel, ylabel, title=""):
+    """Lines into `ax`: series maps a label to values over x; labelled, with a grid and markers that do not rely on colour."""
+    for (label, values), marker in zip(series.items(), "osD^vPX*"):
+        ax.plot(x, values, marker=marker, markersize=4, label=label)
+    ax.set(xlabel=xlabel, ylabel=ylabel, title=title)
+    ax.grid(alpha=0.3)
+    if len(series) > 1:
+        ax.legend(fontsize=8)
+
+
+def blank(width, height):
+    """A Figure that pyplot does not know of: it is drawn into a widget and leaves nothing behind."""
+    return Figure(figsize=(width, height), layout=None)
