@@ -145,6 +145,9 @@ def parse(path):
     if not heading:
         _refuse(path, "the first cell must be markdown that starts with '# title'")
     book.title = heading.group(1)
+    for promise in ("**You need:**", "**Afterwards you can:**"):
+        if promise not in book.opening[0].source:
+            _refuse(path, f"the first cell must say {promise}")
     for found in book.parts:
         _vet(found, functools.partial(_refuse, path))
     return book

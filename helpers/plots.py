@@ -30,7 +30,7 @@ def show(images, titles=(), columns=10, signed=False, limit=None, size=1.2):
     import matplotlib.pyplot as plt
     columns = min(columns, len(images))
     rows = math.ceil(len(images) / columns)
-    extra = 0.25 * max([str(title).count("\n") + 1 for title in titles], default=0)
+    extra = 0.2 * max([str(title).count("\n") + 1 for title in titles], default=0)
     figure, axes = plt.subplots(rows, columns, figsize=(size * columns, (size + extra) * rows), squeeze=False, layout="constrained")
     for ax in axes.flat:
         ax.axis("off")

@@ -8,7 +8,6 @@ import io
 
 import ipywidgets as w
 import torch
-from matplotlib.figure import Figure
 
 from . import attacks, data, models
 from .plots import ATTACKED, CLEAN, blank, show_image
@@ -50,7 +49,11 @@ class Explorer(w.VBox):
     def contact_sheet(self):
         """The pictures of all settings in `sheet` under each other, as PNG bytes."""
         from PIL import Image
-        pages = [Image.open(io.BytesIO(png(self.draw(**settings)))).convert("RGB") for settings in self.sheet]
+        pages = []
+        for settings in self.sheet:
+            figure = self.draw(**settings)
+            figure.suptitle(", ".join(f"{name}: {value}" for name, value in settings.items()), x=0.01, ha="left", fontsize=10, weight="bold")
+            pages.append(Image.open(io.BytesIO(png(figure))).convert("RGB"))
         whole = Image.new("RGB", (max(page.width for page in pages), sum(page.height for page in pages)), "white")
         top = 0
         for page in pages:
@@ -86,7 +89,7 @@ def _bars(ax, before, after, classes, labels):
     ax.set_yticks([0, 0.5, 1])
     ax.set_ylim(0, 1.05)
     ax.set_title("probabilities", fontsize=9)
-    ax.legend(fontsize=7, loc="upper right")
+    ax.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, frameon=False)
 
 
 def noise_figure(image=0, network="standard", size=0.2):
@@ -94,10 +97,11 @@ def noise_figure(image=0, network="standard", size=0.2):
     one = _digits()[image]
     noisy = attacks.random_signs(one.images, eps=size)
     before, after = attacks.scores(_network(NETWORKS[network]), torch.cat([one.images, noisy])).softmax(1)
-    figure = blank(8, 2.2)
-    axes = figure.subplots(1, 3, width_ratios=[1, 1, 2])
-    show_image(axes[0], one.images[0], f"image (a {one.labels.item()})")
-    show_image(axes[1], noisy[0], f"noise of size {size:.2f} added")
+    figure = blank(8, 2.6)
+    axes = figure.subplots(1, 3, width_ratios=[1, 1, 1.8])
+    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.22, top=0.8, wspace=0.15)
+    show_image(axes[0], one.images[0], f"image: {before.argmax()} ({100 * before.max():.0f} %)")
+    show_image(axes[1], noisy[0], f"with noise: {after.argmax()} ({100 * after.max():.0f} %)")
     _bars(axes[2], before, after, one.classes, ("image", "with noise"))
     return figure
 
@@ -141,9 +145,9 @@ def attack_figure(image=0, network="standard", attack="pgd", norm="linf", eps=0.
     result, losses = attack_image(model, one.images, one.labels, attack, norm, eps, steps, target)
     before, after = attacks.scores(model, torch.cat([one.images, result])).softmax(1)
     delta = result - one.images
-    figure = blank(10, 2.3)
+    figure = blank(10, 2.5)
     axes = figure.subplots(1, 5, width_ratios=[1, 1, 1, 1.6, 1.3])
-    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.2, top=0.8, wspace=0.25)
+    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.22, top=0.76, wspace=0.25)
     show_image(axes[0], one.images[0], f"image: {before.argmax()} ({100 * before.max():.0f} %)")
     show_image(axes[1], delta[0], f"change, amplified\nL2 {delta.norm():.2f}, largest {delta.abs().max():.2f}", signed=True)
     show_image(axes[2], result[0], f"result: {after.argmax()} ({100 * after.max():.0f} %)")
@@ -151,18 +155,26 @@ def attack_figure(image=0, network="standard", attack="pgd", norm="linf", eps=0.
     axes[4].plot(losses, marker="o", markersize=3, color=ATTACKED)
     axes[4].set_title("loss of " + (f"the label {one.labels.item()}" if target is None else f"the target {target}"), fontsize=9)
     axes[4].set_xlabel("step", fontsize=8)
+    axes[4].xaxis.get_major_locator().set_params(integer=True)
     axes[4].tick_params(labelsize=7)
     return figure
 
 
 def attack_explorer():
     """Unit 03: choose image, network, attack, norm, eps, steps and target; see what happens."""
+    eps = w.FloatSlider(value=0.15, min=0, max=0.5, step=0.01, description="eps (largest change of a pixel)")
+    norm = w.Dropdown(options=[("L-infinity", "linf"), ("L2", "l2")], description="norm")
+
+    def sensible_range(change):
+        eps.max, eps.step, eps.description = (0.5, 0.01, "eps (largest change of a pixel)") if norm.value == "linf" else (5, 0.1, "eps (L2 length)")
+        eps.value = 0.15 if norm.value == "linf" else 2.0
+    norm.observe(sensible_range, "value")
     return Explorer(attack_figure, {
         "image": w.BoundedIntText(value=0, min=0, max=999, description="image number (0 to 999)"),
         "network": w.Dropdown(options=list(NETWORKS), description="network"),
         "attack": w.Dropdown(options=ATTACKS, description="attack"),
-        "norm": w.Dropdown(options=[("L-infinity", "linf"), ("L2", "l2")], description="norm"),
-        "eps": w.FloatSlider(value=0.15, min=0, max=4, step=0.05, description="eps"),
+        "norm": norm,
+        "eps": eps,
         "steps": w.IntSlider(value=20, min=1, max=50, description="steps (pgd)"),
         "target": w.Dropdown(options=["any other", *map(str, range(10))], description="target class"),
     }, [{"attack": "random signs"}, {"attack": "fgsm"}, {"target": "3"}, {"norm": "l2", "eps": 2.0}, {"network": "robust (L2)"}],

@@ -46,7 +46,7 @@ def workbooks(path):
     book = lesson.parse(path)
     kinds = {"exercises": [], "solutions": []}
     for kind, cells in kinds.items():
-        cells.append(_after_heading(book.opening[0], _opening(book, kind)))
+        cells.append(_after_heading(book.opening[0], _opening(book, kind), f": {kind}"))
         cells.extend(book.opening[1:])
         for part in book.parts:
             heading = re.sub(r"^## .+", f"## {part.id} · {part.title}\n\n{_badge(part)}", part.cells[0].source)
@@ -71,9 +71,9 @@ def _badge(part):
     return f"*{' · '.join(words)}*"
 
 
-def _after_heading(cell, text):
+def _after_heading(cell, text, more=""):
     first, _, rest = cell.source.partition("\n")
-    return new_markdown_cell(f"{first}\n\n{text}\n{rest}".rstrip())
+    return new_markdown_cell(f"{first}{more}\n\n{text}\n\n{rest}".rstrip())
 
 
 def _without_solution(cell, part):
@@ -91,7 +91,7 @@ def notebook(name, cells, source):
         if cell.cell_type == "markdown":
             built.append(new_markdown_cell(cell.source, id=id))
         else:
-            checked = cell.metadata.get("checked") or re.search(r"^(check|predict)\(", cell.source, re.MULTILINE)
+            checked = cell.metadata.get("checked") or re.search(r"^check\(", cell.source, re.MULTILINE)
             metadata = {"tags": ["nbval-check-output"]} if checked else {}
             if "budget" in cell.metadata:
                 metadata["budget"] = cell.metadata["budget"]

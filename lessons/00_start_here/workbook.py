@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 00 · Start here: exercises
+# # 00 · Start here
 # **You need:** some Python and PyTorch. Nothing else: everything runs on this computer, without a network.
 #
 # **Afterwards you can:** find your way in the course: run cells, get an answer checked, ask for a hint, make a prediction, move a widget.
@@ -110,10 +110,10 @@ def answer(guess):
     shares = {name: 100 * attacks.accuracy(models.load(f"mnist5k/{file}"), test.images, test.labels) for name, file in names.items()}
     figure, ax = plt.subplots(figsize=(5, 2.2), layout="constrained")
     bars = ax.barh(list(shares), shares.values(), color=plots.CLEAN)
-    ax.bar_label(bars, fmt="%.1f")
-    ax.axvline(guess, color="black", linestyle="--")
-    ax.annotate("your guess", (guess, 2.45), fontsize=8, ha="center", annotation_clip=False)
-    ax.set(xlabel="test digits right (%)", xlim=(0, 112))
+    ax.bar_label(bars, fmt="%.1f", padding=12)
+    ax.axvline(guess, color="black", linestyle="--", label="your guess")
+    ax.legend(loc="lower right", fontsize=8)
+    ax.set(xlabel="test digits right (%)", xlim=(0, 119))
     return f"Measured: {shares['untrained']:.0f} %. Ten classes, so chance is about 10 %. The other two bars are the networks you will meet most."
 
 # %% [markdown] part="0.4" minutes=3 core=true

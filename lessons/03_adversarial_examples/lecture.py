@@ -66,8 +66,8 @@ for name, network in {"trained": model, "untrained": untrained}.items():
 assert attacks.scores(model, grey).softmax(1).max() > 0.9
 
 # %% [markdown]
-# It is tempting to say "the perturbation *is* a digit to the network". But plain grey is one as well, and nearly as surely: the network must
-# always name a digit. **Confidence is not evidence.** A claim about a perturbation needs a control.
+# It is tempting to say "the perturbation *is* a 0 to the network". But plain grey is one as well, and more surely, and none of the sums is called 0:
+# the network must always name a digit. **Confidence is not evidence.** A claim about a perturbation needs a control.
 #
 # ## A fair comparison names its norm
 # FGSM throws away how much each pixel matters. Keep it: use the gradient itself. Which is the better attack? At equal largest change of a pixel
