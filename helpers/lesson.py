@@ -45,6 +45,11 @@ class Part:
         marked = [cell.source for cell in self.cells if BEGIN in cell.source]
         return "\n\n".join(re.sub(rf"^[ \t]*({BEGIN}|{END})[ \t]*\n?", "", source, flags=re.MULTILINE) for source in marked)
 
+    def cut(self, source):
+        """`source` as the learner finds it: NotImplementedError in place of each solution, ... in place of a guess."""
+        source = SOLUTION.sub(lambda match: f'{match.group(1)}raise NotImplementedError("Exercise {self.id}: write {self.target}")', source)
+        return re.sub(rf'^predict\("{re.escape(self.id)}", .*\)$', f'predict("{self.id}", ...)', source, flags=re.MULTILINE)
+
     @property
     def target(self):
         """The name handed to check() in the notebook."""

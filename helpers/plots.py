@@ -1,6 +1,7 @@
 """Figures every unit draws. Images are shown in [0, 1] as they are; perturbations on a scale where 0 is white, red adds, blue takes away."""
 import math
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 
@@ -11,16 +12,16 @@ CLEAN, ATTACKED, CONTROL = "#0072b2", "#d55e00", "#767676"
 
 def show_image(ax, image, title="", signed=False, limit=None):
     """Draw one image C x H x W (or H x W) into `ax`. signed: a perturbation, on a scale symmetric around 0 (`limit`: its end)."""
-    image = image.detach().cpu().float()
+    image = image.detach().cpu().float().numpy()
     image = image[None] if image.ndim == 2 else image
     if signed:
         image = image.mean(0)
-        limit = limit or image.abs().max().item() or 1
+        limit = limit or np.abs(image).max() or 1
         ax.imshow(image, cmap=SIGNED, vmin=-limit, vmax=limit)
     elif len(image) == 1:
         ax.imshow(image[0], cmap="gray", vmin=0, vmax=1)
     else:
-        ax.imshow(image.permute(1, 2, 0).clamp(0, 1))
+        ax.imshow(image.transpose(1, 2, 0).clip(0, 1))
     ax.set_title(title, fontsize=9)
     ax.axis("off")
 

@@ -7,6 +7,7 @@ import functools
 import io
 
 import ipywidgets as w
+import numpy as np
 import torch
 
 from . import attacks, data, models
@@ -82,9 +83,9 @@ def _network(name):
 
 def _bars(ax, before, after, classes, labels):
     """Probabilities of the classes before and after, as pairs of bars."""
-    at = torch.arange(len(classes))
-    ax.bar(at - 0.2, before, 0.4, color=CLEAN, label=labels[0])
-    ax.bar(at + 0.2, after, 0.4, color=ATTACKED, hatch="//", label=labels[1])
+    at = np.arange(len(classes))
+    ax.bar(at - 0.2, before.numpy(), 0.4, color=CLEAN, label=labels[0])
+    ax.bar(at + 0.2, after.numpy(), 0.4, color=ATTACKED, hatch="//", label=labels[1])
     ax.set_xticks(at, classes, fontsize=8)
     ax.set_yticks([0, 0.5, 1])
     ax.set_ylim(0, 1.05)

@@ -52,7 +52,7 @@ def workbooks(path):
             heading = re.sub(r"^## .+", f"## {part.id} · {part.title}\n\n{_badge(part)}", part.cells[0].source)
             cells.append(new_markdown_cell(heading))
             for cell in part.cells[1:]:
-                cells.append(_without_solution(cell, part) if kind == "exercises" else cell)
+                cells.append(cell if kind == "solutions" else type(cell)(cell | {"source": part.cut(cell.source)}))
     return [notebook(f"{book.unit} {kind}", cells, path) for kind, cells in kinds.items()]
 
 
@@ -74,12 +74,6 @@ def _badge(part):
 def _after_heading(cell, text, more=""):
     first, _, rest = cell.source.partition("\n")
     return new_markdown_cell(f"{first}{more}\n\n{text}\n\n{rest}".rstrip())
-
-
-def _without_solution(cell, part):
-    source = lesson.SOLUTION.sub(lambda match: f'{match.group(1)}raise NotImplementedError("Exercise {part.id}: write {part.target}")', cell.source)
-    source = re.sub(rf'^predict\("{re.escape(part.id)}", .*\)$', f'predict("{part.id}", ...)', source, flags=re.MULTILINE)
-    return type(cell)(cell | {"source": source})
 
 
 def notebook(name, cells, source):

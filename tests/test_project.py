@@ -1,0 +1,80 @@
+"""What holds for the repository as a whole."""
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from helpers import doctor
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def tracked():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+def test_environment_and_pyproject_have_the_same_requirements():
+    lines = [line.split("#")[0].strip("- ").strip() for line in (ROOT / "environment.yml").read_text().splitlines()]
+    requirements = [line for line in lines if line and ":" not in line]
+    assert requirements == ["conda-forge", f"python{PROJECT['requires-python']}", "pip", "e ."], "everything else comes with -e ."
+
+
+def test_what_is_imported_is_required():
+    required = {re.split(r"[<>=\[]", name)[0].lower().replace("_", "-") for name in PROJECT["dependencies"]}
+    modules = {"PIL": "pillow", "IPython": "ipykernel"}
+    come_along = {"ipykernel", "nbformat", "nbclient", "markdown-it"}   # with jupyterlab and jupytext
+    import sys
+    for path in [*ROOT.glob("helpers/*.py"), *ROOT.glob("lessons/**/*.py")]:
+        for name in re.findall(r"^\s*(?:import|from) (\w+)", path.read_text(), re.MULTILINE):
+            if name in sys.stdlib_module_names or name in ("helpers", "tests"):
+                continue
+            assert modules.get(name, name).replace("_", "-").lower() in required | come_along, f"{path.name} imports {name}"
+
+
+def test_no_registry_and_no_machine_path_is_committed():
+    for path in tracked():
+        if path.suffix in (".safetensors", ".png") or path.parent.name == "tests":
+            continue
+        text = path.read_text()
+        for host in ("pypi.org", "pythonhosted.org", "registry.npmjs", "download.pytorch"):
+            assert host not in text, f"{path} names {host}"
+        for place in (str(ROOT) + "/", "/root/", "/work/"):
+            assert place not in text, f"{path} holds {place}"
+
+
+def test_no_file_is_too_large():
+    for path in tracked():
+        assert path.stat().st_size < 3e6, path
+    assert sum(path.stat().st_size for path in (ROOT / "helpers" / "checkpoints").iterdir()) < 40e6
+
+
+def test_no_module_of_ours_is_much_over_300_lines():
+    for path in ROOT.glob("helpers/*.py"):
+        assert len(path.read_text().splitlines()) <= 350, path
+
+
+def test_the_readme_names_what_is_there():
+    text = (ROOT / "README.md").read_text()
+    for target in re.findall(r"`make (\w+)", text):
+        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), target
+    for link in re.findall(r"\]\(([^)#:]+)\)", text):
+        assert (ROOT / link).exists(), link
+    for link in re.findall(r'src="([^"]+)"', text):
+        assert (ROOT / link).exists(), link
+    for unit in ROOT.glob("lessons/*/workbook.py"):
+        assert f"notebooks/{unit.parent.name}.ipynb" in text
+
+
+def test_doctor_says_what_works_and_what_to_do_about_the_rest(no_data, capsys):
+    doctor.doctor()
+    said = capsys.readouterr().out
+    assert re.search(r"torch 2\.\d+", said) and "device:" in said and str(no_data) in said
+    assert "✓ mnist5k\n" in said and "○ cifar10: Get it once with `python -m helpers.data cifar10`" in said
+    assert re.search(r"✓ mnist5k/standard: 9\d\.\d % of 1000 test images right", said)
+    assert not no_data.exists()
