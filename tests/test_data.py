@@ -2,7 +2,9 @@ import functools
 import gzip
 import hashlib
 import http.server
-import multiprocessing
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -138,30 +140,28 @@ def mirror(monkeypatch):
     """A local server with the original MNIST files, in place of torchvision's mirrors."""
     import torchvision
     raw = data.folder() / "MNIST" / "raw"
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=raw)
-    handler.log_message = lambda *args: None
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_request(self, code="-", size="-"):
+            self.server.requests += 1
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=raw))
+    server.requests, server.handle_error = 0, lambda *args: None
     threading.Thread(target=server.serve_forever, daemon=True).start()
     monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
     yield server
     server.shutdown()
 
 
-def _download(results):
-    data.download("mnist")
-    results.put(len(data.load("mnist")))
-
-
 @needs_mnist
-def test_many_processes_download_once(mirror, monkeypatch, tmp_path):
-    monkeypatch.setenv("WORKBOOK_DATA", str(tmp_path / "shared"))
-    fork = multiprocessing.get_context("fork")
-    results = fork.Queue()
-    processes = [fork.Process(target=_download, args=(results,)) for _ in range(3)]
-    for process in processes:
-        process.start()
-    assert [results.get(timeout=120) for _ in processes] == [10000] * 3
+def test_many_processes_download_once(mirror, tmp_path):
+    script = (f"import torchvision; torchvision.datasets.MNIST.mirrors = ['http://127.0.0.1:{mirror.server_port}/']\n"
+              "from helpers import data; data.download('mnist'); print(len(data.load('mnist')))")
+    environment = os.environ | {"WORKBOOK_DATA": str(tmp_path / "shared")}
+    processes = [subprocess.Popen([sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    assert [process.communicate(timeout=120)[0].split()[-1] for process in processes] == ["10000"] * 3
     assert [path.name for path in (tmp_path / "shared").iterdir() if not path.name.startswith(".")] == ["MNIST"]
+    assert mirror.requests <= 8, "one process fetched four files (torchvision asks for each twice)"
 
 
 @needs_mnist
