@@ -11,9 +11,7 @@ BIN := $(VENV)/bin
 
 .PHONY: lab test build check clean
 lab: $(VENV)/installed
-	@mkdir -p my-work && cp -n exercises/*.ipynb my-work/ 2>/dev/null || true
-	$(BIN)/jupyter lab --ip=localhost --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/my-work/00_start_here.ipynb \
-		$(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_OPTIONS)
+	$(BIN)/python -m helpers.lab $(LAB_OPTIONS)
 
 test: $(VENV)/installed-peers check
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
@@ -35,13 +33,14 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing the course into $(VENV). PyTorch is large: the README says how long this takes."
 ifdef CPU
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip install --python $(BIN)/python --torch-backend=cpu 'torch>=2.14' 'torchvision>=0.29'
 endif
-	$(BIN)/python -m pip install --quiet -e .
+	$(BIN)/python -m pip install -e .
 	@touch $@
 
 $(VENV)/installed-peers: $(VENV)/installed
-	$(BIN)/python -m pip install --quiet -e '.[peers]'
+	$(BIN)/python -m pip install -e '.[peers]'
 	@touch $@
