@@ -1,6 +1,7 @@
 """Train a committed checkpoint again: python -m helpers.train RECIPE [--out FOLDER]
 
-Writes the weights, the untrained twin's, and the manifest's entries with the figures it measured.
+Writes the weights, the untrained twin's, and the manifest's entries with the figures it measured. Robust networks are measured with
+AutoAttack too, which needs torchattacks: pip install -e '.[peers]'.
 """
 import argparse
 import hashlib
@@ -44,6 +45,17 @@ def measure(model, test):
                 left = left[~fooled(model, attacked, left.labels)]
             figures[f"pgd50 {norm} {eps}"] = share(len(left), n)
     return figures
+
+
+def autoattack(model, test, norm, eps):
+    """The share still right after AutoAttack's APGD-CE and APGD-T (Croce & Hein 2020, arXiv:2003.01690), from torchattacks (an extra)."""
+    import torchattacks
+    options = dict(norm={"l2": "L2", "linf": "Linf"}[norm], eps=eps, steps=100)
+    left = test[~fooled(model, test.images, test.labels)]
+    for attack in (torchattacks.APGD(model, loss="ce", **options), torchattacks.APGDT(model, n_classes=len(test.classes), **options)):
+        attacked = torch.cat([attack(left.images[at:at + 250], left.labels[at:at + 250]) for at in range(0, len(left), 250)])
+        left = left[~fooled(model, attacked.clamp(0, 1), left.labels)]
+    return share(len(left), len(test))
 
 
 def write(path, raw):
@@ -90,7 +102,11 @@ def main():
     seconds = train(model, training.images, training.labels, epochs=recipe["epochs"], seed=recipe["seed"], attack=recipe.get("attack"))
     written = checkpoint(model, options.out, name)
     model.load_state_dict({key: value.half().float() for key, value in model.state_dict().items()})  # as it will be loaded
-    entries[name] = entry | written | {"seconds": round(seconds, 1), "torch": torch.__version__.split("+")[0], "measured": measure(model, test)}
+    measured = measure(model, test)
+    if recipe.get("attack"):
+        norm, eps = recipe["attack"]["norm"], recipe["attack"]["eps"]
+        measured[f"autoattack {norm} {eps}"] = autoattack(model, test, norm, eps)
+    entries[name] = entry | written | {"seconds": round(seconds, 1), "torch": torch.__version__.split("+")[0], "measured": measured}
     path = options.out / "manifest.json"
     manifest = json.loads(path.read_text()) if path.exists() else {}
     write(path, dump(dict(sorted((manifest | entries).items()))).encode())

@@ -34,7 +34,7 @@ def train(model, images, labels, *, epochs, lr=4e-3, batch_size=100, shift=2, at
             optimizer.step()
             schedule.step()
             bar.update()
-            bar.set_postfix(loss=f"{loss.item():.3f}")
+            bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
     bar.close()
     model.eval()
     return time.perf_counter() - began
