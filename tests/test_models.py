@@ -24,9 +24,10 @@ def test_the_networks_are_good_enough():
     standard, robust = (models.info(f"mnist5k/{kind}")["measured"] for kind in ("standard", "robust-l2"))
     assert standard["clean"]["share"] >= 0.97
     assert robust["clean"]["share"] >= 0.96 and robust["pgd50 l2 1.5"]["share"] >= 0.8
+    assert 0.7 < robust["autoattack l2 1.5"]["share"] <= robust["pgd50 l2 1.5"]["share"]
     for figures in (standard, robust):
         for norm in ("l2", "linf"):
-            shares = [value["share"] for key, value in figures.items() if f" {norm} " in key]
+            shares = [value["share"] for key, value in figures.items() if key.startswith(f"pgd50 {norm} ")]
             assert shares == sorted(shares, reverse=True), "robust accuracy falls with eps"
 
 

@@ -1,6 +1,7 @@
 """What holds for the repository as a whole."""
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -25,16 +26,18 @@ def test_environment_and_pyproject_have_the_same_requirements():
     assert requirements == ["conda-forge", f"python{PROJECT['requires-python']}", "pip", "e ."], "everything else comes with -e ."
 
 
+def names(requirements):
+    return {re.split(r"[<>=\[]", name)[0].lower().replace("_", "-") for name in requirements}
+
+
 def test_what_is_imported_is_required():
-    required = {re.split(r"[<>=\[]", name)[0].lower().replace("_", "-") for name in PROJECT["dependencies"]}
+    required = names(PROJECT["dependencies"]) | {"ipykernel", "nbformat", "nbclient", "markdown-it"}   # the latter with jupyterlab and jupytext
     modules = {"PIL": "pillow", "IPython": "ipykernel"}
-    come_along = {"ipykernel", "nbformat", "nbclient", "markdown-it"}   # with jupyterlab and jupytext
-    import sys
     for path in [*ROOT.glob("helpers/*.py"), *ROOT.glob("lessons/**/*.py")]:
-        for name in re.findall(r"^\s*(?:import|from) (\w+)", path.read_text(), re.MULTILINE):
-            if name in sys.stdlib_module_names or name in ("helpers", "tests"):
-                continue
-            assert modules.get(name, name).replace("_", "-").lower() in required | come_along, f"{path.name} imports {name}"
+        for indent, name in re.findall(r"^([ \t]*)(?:import|from) (\w+)", path.read_text(), re.MULTILINE):
+            if name not in sys.stdlib_module_names and name != "helpers":
+                allowed = required | names(PROJECT["optional-dependencies"]["peers"]) if indent else required
+                assert modules.get(name, name).replace("_", "-").lower() in allowed, f"{path.name} imports {name}"
 
 
 def test_no_registry_and_no_machine_path_is_committed():
