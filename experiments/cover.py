@@ -17,7 +17,7 @@ rows |= {f"what the {name}\nnetwork looks at": (g := input_gradient(net, eight.i
 
 figure, axes = plt.subplots(len(rows), 8, figsize=(9.6, 6.4), layout="constrained")
 for row, (name, images) in zip(axes, rows.items()):
-    said = [plots.verdict(z, test.classes) for z in attacks.scores(standard, images)] if name in ("a digit", "both: misread") else [""] * 8
+    said = plots.verdicts(standard, images, test.classes) if name in ("a digit", "both: misread") else [""] * 8
     limit = 0.5 if "change" in name else 1
     for ax, image, title in zip(row, images, said):
         plots.show_image(ax, image, title, signed="digit" not in name and "both" not in name, limit=limit)

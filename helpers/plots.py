@@ -46,14 +46,19 @@ def verdict(logits, classes):
     return f"{classes[label]} ({100 * confidence:.0f} %)"
 
 
+def verdicts(model, images, classes):
+    """What `model` says of each image, as titles for `show`."""
+    from .attacks import scores
+    return [verdict(logits, classes) for logits in scores(model, images)]
+
+
 def three_panels(model, images, perturbations, classes, title=""):
     """For each image a row: image, perturbation on its own (as grey + perturbation), sum; with class and confidence of each."""
     import matplotlib.pyplot as plt
-    from .attacks import scores
     figure, axes = plt.subplots(len(images), 3, figsize=(5.4, 1.9 * len(images)), squeeze=False, layout="constrained")
     alone = (0.5 + perturbations).clamp(0, 1)
     for row, (image, delta, grey) in enumerate(zip(images, perturbations, alone)):
-        said = [verdict(logits, classes) for logits in scores(model, torch.stack([image, grey, image + delta]))]
+        said = verdicts(model, torch.stack([image, grey, image + delta]), classes)
         show_image(axes[row, 0], image, f"image: {said[0]}")
         show_image(axes[row, 1], delta, f"perturbation alone: {said[1]}", signed=True)
         show_image(axes[row, 2], image + delta, f"sum: {said[2]}")

@@ -36,8 +36,8 @@ def lecture(path):
     marked = next((c for c in cells if lesson.BEGIN in c.source or set(c.metadata) & {*lesson.OPENERS, *lesson.HIDDEN}), None)
     if marked:
         raise lesson.LessonError(f"{path.parent.name}/lecture.py: exercises belong in workbook.py; here is {marked.source.splitlines()[0]!r}")
-    links = f"*The lecture of unit {book.unit}. Write it yourself: [exercises](../exercises/{book.folder}.ipynb) " \
-            f"· compare: [solutions](../solutions/{book.folder}.ipynb)*"
+    links = (f"*The lecture of unit {book.unit}. Write it yourself: [your copy of the exercises](../my-work/{book.folder}.ipynb) (`make lab` made it) "
+             f"· to read only: [exercises](../exercises/{book.folder}.ipynb), [solutions](../solutions/{book.folder}.ipynb)*")
     return notebook(f"{book.unit} lecture", [_after_heading(cells[0], links), *cells[1:]], path)
 
 
@@ -49,7 +49,7 @@ def workbooks(path):
         cells.append(_after_heading(book.opening[0], _opening(book, kind), f": {kind}"))
         cells.extend(book.opening[1:])
         for part in book.parts:
-            heading = re.sub(r"^## .+", f"## {part.id} · {part.title}\n\n{_badge(part)}", part.cells[0].source)
+            heading = re.sub(r"^## .+", f"## {part.id} · {part.title}\n\n{_badge(part)}\n", part.cells[0].source)
             cells.append(new_markdown_cell(heading))
             for cell in part.cells[1:]:
                 cells.append(cell if kind == "solutions" else type(cell)(cell | {"source": part.cut(cell.source)}))
@@ -110,7 +110,7 @@ def execute(built, folder, progress):
             slow.append(f"{seconds:.0f} s (budget {budget:g} s): {cell.source.splitlines()[0]}")
 
     # A folder that is not there: what is committed was made from what is always there. Relative, so that no path of ours gets in.
-    environment = os.environ | {"WORKBOOK_PROGRESS": str(progress), "WORKBOOK_DATA": "../data"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "WORKBOOK_PROGRESS": str(progress), "WORKBOOK_DATA": "../data"}
     began = time.perf_counter()
     client = NotebookClient(built, timeout=600, kernel_name="python3", store_widget_state=False, on_cell_execute=before, on_cell_executed=after,
                             resources={"metadata": {"path": str(ROOT / folder)}})

@@ -19,8 +19,9 @@ plots.three_panels(model, one.images, attacked - one.images, test.classes)
 # To us it is still a 7. The network is sure that it is not. Nothing is wrong with this network: it reads 98 of 100 digits it has never seen.
 
 # %%
-print(f"{100 * attacks.accuracy(model, test.images, test.labels):.1f} % of the 1,000 test digits are read correctly")
-assert attacks.accuracy(model, test.images, test.labels) >= 0.97
+share = attacks.accuracy(model, test.images, test.labels)
+print(f"{100 * share:.1f} % of the 1,000 test digits are read correctly")
+assert share >= 0.97
 assert attacks.fooled(model, attacked, one.labels).all()
 
 # %% [markdown]
@@ -65,7 +66,7 @@ except FileNotFoundError as error:
 # %%
 for name in models.names():
     clean, attacked = (models.info(name)["measured"][key]["share"] for key in ("clean", "pgd50 l2 1.5"))
-    print(f"{name:28} {100 * clean:5.1f} % of the test digits right, {100 * attacked:5.1f} % under attack (L2, eps 1.5)")
+    print(f"{name:28} {100 * clean:5.1f} % right, {100 * attacked:5.1f} % under attack (L2, eps 1.5)")
 
 # %% [markdown]
 # The *robust* network was trained on attacked images, with nothing else changed. It loses little on clean digits and keeps most under attack.
@@ -97,4 +98,4 @@ doctor()
 # Images are shown as they are. Perturbations and signed attributions are shown in red (adds), white (nothing) and blue (takes away), a scale that
 # colour-blind people can read too.
 #
-# **Now you:** [exercises](../exercises/00_start_here.ipynb) (in `my-work/` if you started with `make lab`).
+# **Now you:** [your copy of the exercises](../my-work/00_start_here.ipynb).

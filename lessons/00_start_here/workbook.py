@@ -33,7 +33,7 @@ test = data.load("mnist5k")
 model = models.load("mnist5k/standard")
 print(test)
 ten = test.per_class(1)
-plots.show(ten.images, [plots.verdict(z, test.classes) for z in attacks.scores(model, ten.images)])
+plots.show(ten.images, plots.verdicts(model, ten.images, test.classes))
 
 # %% [markdown]
 # Above each digit is what the network says, and how sure it is. Colour pictures are there as well:

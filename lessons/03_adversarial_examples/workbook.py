@@ -133,7 +133,7 @@ def case_gradient(net, x, y):
 
 # %%
 attacked = fgsm(model, eight.images, eight.labels, 0.15)
-plots.show(attacked, [plots.verdict(z, test.classes) for z in attacks.scores(model, attacked)], columns=8)
+plots.show(attacked, plots.verdicts(model, attacked, test.classes), columns=8)
 fooled = attacks.fooled(model, fgsm(model, test.images, test.labels, 0.15), test.labels)
 print(f"FGSM at eps 0.15 fools the network on {100 * fooled.float().mean():.0f} % of the test digits")
 
@@ -168,8 +168,9 @@ def answer(guess):
 
 # %%
 three = eight[[2, 4, 7]]
-plots.three_panels(model, three.images, fgsm(model, three.images, three.labels, 0.15) - three.images, test.classes, "trained")
-plots.three_panels(untrained, three.images, fgsm(untrained, three.images, three.labels, 0.15) - three.images, test.classes, "before training")
+for name, network in {"trained": model, "before training": untrained}.items():
+    perturbations = fgsm(network, three.images, three.labels, 0.15) - three.images
+    plots.three_panels(network, three.images, perturbations, test.classes, name)
 
 # %% [markdown]
 # **Question.** After training the network is very sure that the perturbation is a digit. Does the perturbation *look like* that digit to the
@@ -178,7 +179,7 @@ plots.three_panels(untrained, three.images, fgsm(untrained, three.images, three.
 # %%
 grey = torch.full((1, 1, 28, 28), 0.5)
 for name, network in {"trained": model, "before training": untrained}.items():
-    print(f"{name}: plain grey, nothing on it, is {plots.verdict(attacks.scores(network, grey)[0], test.classes)}")
+    print(f"{name}: plain grey, nothing on it, is {plots.verdicts(network, grey, test.classes)[0]}")
 
 # %% [markdown]
 # <details><summary>An answer</summary>
@@ -275,7 +276,7 @@ def answer(guess):
 
 # %%
 def l2_step(current, clean, gradient, step_size, eps):
-    """The next iterate: `current` moved by step_size along `gradient`, kept within L2 distance eps of `clean` and in [0, 1]."""
+    """The next iterate: `current` moved by step_size along `gradient`, within eps of `clean` (L2) and in [0, 1]."""
     ### BEGIN SOLUTION
     def norm(batch):
         return batch.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
@@ -357,7 +358,7 @@ def random_start(images, eps, norm, seed=0):
 
 
 def pgd(model, images, labels, eps, step_size, steps, norm="l2", targeted=False):
-    """Adversarial images after `steps` steps from a random start, within eps of `images` in `norm`, and in [0, 1]."""
+    """Adversarial images after `steps` steps from a random start, within eps of `images` and in [0, 1]."""
     ### BEGIN SOLUTION
     current = (images + random_start(images, eps, norm)).clamp(0, 1)
     for _ in range(steps):
@@ -421,13 +422,13 @@ def check(pgd):
     return "both norms, towards and away, from a random start."
 
 # %% [markdown]
-# One step against twenty, at the same $\epsilon$.
+# One big step against twenty small ones, at the same $\epsilon$, both from a random start.
 
 # %%
 for norm, eps in (("linf", 0.1), ("l2", 1.5)):
-    one = attacks.normalized_gradient(model, test.images, test.labels, eps=eps, norm=norm) if norm == "l2" else fgsm(model, test.images, test.labels, eps)
+    one = pgd(model, test.images, test.labels, eps, eps, 1, norm)
     many = pgd(model, test.images, test.labels, eps, eps / 8, 20, norm)
-    shares = [100 * attacks.fooled(model, adversarial, test.labels).float().mean() for adversarial in (one, many)]
+    shares = [100 * (1 - attacks.accuracy(model, adversarial, test.labels)) for adversarial in (one, many)]
     print(f"{norm} {eps}: one step fools {shares[0]:.0f} %, twenty steps {shares[1]:.0f} %")
 
 # %% [markdown] predict="3.8" minutes=3 core=true low=0 high=9
@@ -461,7 +462,7 @@ def answer(guess):
 # %%
 target = torch.full_like(eight.labels, 3)
 turned = pgd(model, eight.images, target, 3.0, 0.3, 30, "l2", targeted=True)
-plots.show(turned, [plots.verdict(z, test.classes) for z in attacks.scores(model, turned)], columns=8)
+plots.show(turned, plots.verdicts(model, turned, test.classes), columns=8)
 
 # %% [markdown] exercise="3.9" minutes=7 difficulty=2 core=true
 # ## How far do we need to go?
@@ -471,7 +472,7 @@ plots.show(turned, [plots.verdict(z, test.classes) for z in attacks.scores(model
 
 # %%
 def smallest_eps(succeeds, n, eps_max, halvings=8):
-    """The smallest successful eps of each of n images, to within eps_max / 2**halvings: a float tensor, N."""
+    """The smallest successful eps of each of n images, to within eps_max / 2**halvings: float tensor, N."""
     ### BEGIN SOLUTION
     low, high = torch.zeros(n), torch.full((n,), float(eps_max))
     possible = succeeds(high)
@@ -530,21 +531,24 @@ some = test[:300]
 
 
 def l2_attack_succeeds(eps):
-    return attacks.fooled(model, attacks.pgd(model, some.images, some.labels, eps=eps, norm="l2"), some.labels)
+    attacked = attacks.pgd(model, some.images, some.labels, eps=eps, norm="l2")
+    return attacks.fooled(model, attacked, some.labels)
 
 
 needed = smallest_eps(l2_attack_succeeds, len(some), 5.0)
 figure, axes = plt.subplots(1, 2, figsize=(9, 2.8), layout="constrained")
 axes[0].hist(needed, bins=30, color=plots.ATTACKED)
-axes[0].set(xlabel="smallest eps (L2)", ylabel="digits", title=f"median {needed.median():.2f}; the images themselves are {some.images.flatten(1).norm(dim=1).median():.1f} long")
+axes[0].set(xlabel="smallest eps (L2)", ylabel="digits", title=f"median {needed.median():.2f}")
 medians = [needed[some.labels == c].median() for c in range(10)]
 axes[1].bar(range(10), medians, color=plots.CLEAN)
-axes[1].set(xlabel="digit", ylabel="median smallest eps", xticks=range(10), title="which digits are easy to move?")
+axes[1].set(xlabel="digit", ylabel="median smallest eps", xticks=range(10), title="which are easy to move?")
 plt.show()
+print(f"for comparison, the images themselves are {some.images.flatten(1).norm(dim=1).median():.1f} long (median)")
 order = needed.argsort()
 ends = some[torch.cat([order[:5], order[-5:]])]
 just_enough, sizes = attacks.min_norm(model, ends.images, ends.labels, norm="l2", eps_max=5.0)
-plots.show(just_enough, [f"{plots.verdict(z, test.classes)}\neps {size:.2f}" for z, size in zip(attacks.scores(model, just_enough), sizes)], columns=10)
+said = plots.verdicts(model, just_enough, test.classes)
+plots.show(just_enough, [f"{what}\neps {size:.2f}" for what, size in zip(said, sizes)])
 
 # %% [markdown]
 # Last row: the five easiest and the five hardest digits, each changed just enough. Where eps is 0.00 the network errs without any help. The easy ones
@@ -585,7 +589,7 @@ def answer(guess):
 
 # %%
 def unaffected(model, clean, attacked):
-    """The share of images whose predicted class is the same for `clean` and `attacked`: a float from 0 to 1."""
+    """The share of images whose predicted class is the same for `clean` and `attacked`: float, 0 to 1."""
     ### BEGIN SOLUTION
     with torch.no_grad():
         same = model(clean).argmax(1) == model(attacked).argmax(1)
@@ -624,15 +628,17 @@ def check(unaffected):
 
 # %%
 sizes, some = (0.0, 0.01, 0.03, 0.1, 0.2, 0.3), test[:400]
-series = {f"{kind}, {name} network": [100 * unaffected(network, some.images, make(network, eps)) for eps in sizes]
+x, y = some.images, some.labels
+kinds = {"random signs": lambda network, eps: attacks.random_signs(x, eps=eps),
+         "FGSM": lambda network, eps: attacks.fgsm(network, x, y, eps=eps),
+         "PGD": lambda network, eps: attacks.pgd(network, x, y, eps=eps, norm="linf", steps=10)}
+series = {f"{kind}, {name}": [100 * unaffected(network, x, make(network, eps)) for eps in sizes]
           for name, network in {"standard": model, "robust": robust}.items()
-          for kind, make in {"random signs": lambda network, eps: attacks.random_signs(some.images, eps=eps),
-                             "FGSM": lambda network, eps: attacks.fgsm(network, some.images, some.labels, eps=eps),
-                             "PGD": lambda network, eps: attacks.pgd(network, some.images, some.labels, eps=eps, norm="linf", steps=10)}.items()}
+          for kind, make in kinds.items()}
 figure, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
 plots.curves(ax, sizes, series, "eps (L-infinity)", "keep their class (%)")
 plt.show()
-print(f"at eps 0.01, FGSM, standard network: {series['FGSM, standard network'][1]:.0f} % of the digits keep their class")
+print(f"at eps 0.01, FGSM, standard network: {series['FGSM, standard'][1]:.0f} % of the digits keep their class")
 
 # %% [markdown]
 # **Question.** A tutorial on clothes (Fashion-MNIST) found that at $\epsilon = 0.01$ only a third of its images keep their class. What do your *digits* do
@@ -656,13 +662,15 @@ from helpers.attribution import input_gradient
 
 
 def agreement(gradients, images):
-    return sum(spearmanr(g.abs().flatten(), x.flatten()).statistic for g, x in zip(gradients, images)) / len(images)
+    pairs = zip(gradients.abs().flatten(1), images.flatten(1))
+    return sum(spearmanr(g, x).statistic for g, x in pairs) / len(images)
 
 
 sample = test[:200]
 for name, network in {"untrained": untrained, "standard": model, "robust": robust}.items():
     gradients = input_gradient(network, sample.images, sample.labels)
-    print(f"{name}: {agreement(gradients, sample.images):.2f} with its own image, {agreement(gradients, sample.images.roll(1, 0)):.2f} with another")
+    own, another = agreement(gradients, sample.images), agreement(gradients, sample.images.roll(1, 0))
+    print(f"{name}: {own:.2f} with its own image, {another:.2f} with another")
     gradients = input_gradient(network, eight.images, eight.labels)
     plots.show(gradients / gradients.abs().amax((1, 2, 3), keepdim=True), columns=8, signed=True, limit=1)
 
@@ -742,11 +750,11 @@ few = test[:8]
 goal = (few.labels + 1) % 10
 by_lbfgs = attacks.lbfgs(model, few.images, goal)
 by_pgd, _ = attacks.min_norm(model, few.images, goal, norm="l2", eps_max=6.0, steps=50, targeted=True)
-lengths = {name: (result - few.images).flatten(1).norm(dim=1) for name, result in {"L-BFGS": by_lbfgs, "PGD": by_pgd}.items()}
-for name, values in lengths.items():
-    print(f"{name:>7}: mean L2 distortion {values.mean():.2f}, Szegedy's measure (per pixel) {(values / 28).mean():.3f}")
-szegedy = box_lbfgs(model, few.images[:1], goal[:1], [0.01, 0.03, 0.1, 0.3, 1.0, 3.0])
-print(f"your search, first digit: {(szegedy - few.images[:1]).norm():.2f}; with a finer one: {lengths['L-BFGS'][0]:.2f}")
+for name, result in {"L-BFGS": by_lbfgs, "PGD": by_pgd}.items():
+    lengths = (result - few.images).flatten(1).norm(dim=1)
+    print(f"{name:>6}: mean L2 distortion {lengths.mean():.2f}; Szegedy's measure, L2 / sqrt(784): {(lengths / 28).mean():.3f}")
+yours = box_lbfgs(model, few.images[:1], goal[:1], [0.01, 0.03, 0.1, 0.3, 1.0, 3.0])
+print(f"first digit: your six values of c {(yours - few.images[:1]).norm():.2f}, a finer search {(by_lbfgs - few.images)[0].norm():.2f}")
 
 # %% [markdown] part="3.14" minutes=5 core=false
 # ## With real photographs
@@ -768,7 +776,7 @@ else:
     goal = torch.full_like(right.labels, 324)
     adversarial = pgd(imagenet, right.images, goal, 1.25, 0.5, 20, "l2", targeted=True)
     both = torch.stack([right.images, adversarial], 1).flatten(0, 1)
-    plots.show(both, [plots.verdict(z, photos.classes) for z in attacks.scores(imagenet, both)], columns=2, size=2.4)
+    plots.show(both, plots.verdicts(imagenet, both, photos.classes), columns=2, size=2.4)
 
 # %% [markdown] part="3.15" minutes=3 core=false
 # ## With the full data: clothes
