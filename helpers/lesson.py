@@ -15,6 +15,7 @@ import jupytext
 LESSONS = Path(__file__).resolve().parent.parent / "lessons"
 OPENERS = ("exercise", "predict", "part")
 HIDDEN = ("setup", "hints", "check", "answer")
+DETAILS = ("minutes", "difficulty", "core", "low", "high", "unit", "choices")
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 SOLUTION = re.compile(rf"^([ \t]*){BEGIN}[ \t]*\n(.*?)^[ \t]*{END}[ \t]*$", re.DOTALL | re.MULTILINE)
 
@@ -129,6 +130,13 @@ def parse(path):
         opener = next((key for key in OPENERS if key in meta), None)
         hidden = next((key for key in HIDDEN if key in meta), None)
         _vet_marks(cell.source, refuse)
+        unknown = meta.keys() - {*OPENERS, *HIDDEN, *DETAILS, "budget", "tags", "lines_to_next_cell"}
+        if unknown:
+            refuse(f"unknown {', '.join(unknown)} at the cell that starts with {cell.source.splitlines()[0]!r}")
+        if not opener and meta.keys() & set(DETAILS):
+            refuse(f"no exercise=, predict= or part= with an id at the cell that starts with {cell.source.splitlines()[0]!r}")
+        if BEGIN in cell.source and not book.parts:
+            refuse("a solution before the first exercise")
         if opener:
             found = _open(meta, opener, cell, unit, refuse)
             if found.id in by_id:

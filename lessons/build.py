@@ -85,10 +85,9 @@ def notebook(name, cells, source):
         if cell.cell_type == "markdown":
             built.append(new_markdown_cell(cell.source, id=id))
         else:
-            checked = cell.metadata.get("checked") or re.search(r"^check\(", cell.source, re.MULTILINE)
-            metadata = {"tags": ["nbval-check-output"]} if checked else {}
-            if "budget" in cell.metadata:
-                metadata["budget"] = cell.metadata["budget"]
+            metadata = {key: cell.metadata[key] for key in ("budget",) if key in cell.metadata}
+            if re.search(r"^check\(", cell.source, re.MULTILINE):
+                metadata["tags"] = ["nbval-check-output"]
             built.append(new_code_cell(cell.source, id=id, metadata=metadata))
     return new_notebook(cells=built, metadata={
         "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
