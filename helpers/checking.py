@@ -23,8 +23,8 @@ def arguments(function, *names):
 def tensor(value, like, what="the result"):
     """`value` if it is a tensor of the shape and dtype of `like` without NaN, else WrongType (NaN: Wrong)."""
     if not isinstance(value, torch.Tensor):
-        hint = " Is there a `return`?" if value is None else ""
-        raise WrongType(f"{what} should be a tensor of shape {tuple(like.shape)}, but a `{type(value).__name__}` came.{hint}")
+        hint = " Is there a `return`?" if value is None else " Stay in torch." if type(value).__module__ == "numpy" else ""
+        raise WrongType(f"{what} should be a tensor of shape {tuple(like.shape)}, but `{type(value).__name__}` came.{hint}")
     if value.shape != like.shape:
         raise WrongType(f"{what} should have shape {tuple(like.shape)}, but came with {tuple(value.shape)}.")
     if value.dtype != like.dtype:
@@ -61,3 +61,16 @@ def linear(classes=3, shape=(1, 4, 4), seed=0):
 def images(n=5, shape=(1, 4, 4), low=0.3, high=0.7, seed=1):
     """n random images well inside [0, 1]."""
     return torch.rand(n, *shape, generator=torch.Generator().manual_seed(seed)) * (high - low) + low
+
+
+class Pixels(nn.Module):
+    """A network whose scores are the pixels of a batch N x C x H x W: what it says can be read off its input."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(1.0))
+
+    def forward(self, images):
+        if images.ndim != 4:
+            raise ValueError(f"the model takes a batch N x C x H x W, but got {tuple(images.shape)}: one image is `images[i:i + 1]`")
+        return images.flatten(1) * self.scale

@@ -31,7 +31,9 @@ class Result:
     code: str = ""
 
     def __str__(self):
-        plain = re.sub(r"[`*]", "", self.text) if not self.code else self.text
+        outside, *rest = re.split(r"(`[^`]*`)", self.text)     # emphasis goes, except in code; so do the backticks
+        plain = re.sub(r"\*+(\w[^*]*)\*+", r"\1", outside) + "".join(
+            piece.strip("`") if i % 2 == 0 else re.sub(r"\*+(\w[^*]*)\*+", r"\1", piece) for i, piece in enumerate(rest))
         return f"{MARKS[self.status]} {self.title}: {plain}" + (f"\n\n{self.code}" if self.code else "")
 
     def _repr_html_(self):
@@ -62,10 +64,10 @@ def run_check(id, obj):
     try:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            text = check(obj)
-    except NotImplementedError as error:
+            text = _told_apart(check, obj)
+    except Stub as error:
         said = str(error)
-        if said and f"Exercise {id}:" not in said:
+        if not said.startswith(f"Exercise {id}:"):
             return Result("not attempted", f"this uses something that is not written yet: {said}", f"{id} not attempted")
         return Result("not attempted", f'write `{part.target}`, run its cell, then this one. Stuck? `hint("{id}")`', f"{id} not attempted")
     except WrongType as error:
@@ -77,13 +79,40 @@ def run_check(id, obj):
     return Result("correct", text or "well done.", f"{id} correct")
 
 
+class Stub(Exception):
+    """An exercise that is not written yet."""
+
+
+def _told_apart(check, obj):
+    """check(obj), with our stubs told apart from PyTorch's own NotImplementedError."""
+    try:
+        return check(obj)
+    except NotImplementedError as error:
+        if not str(error) or str(error).startswith("Exercise "):
+            raise Stub(str(error)) from None
+        raise RuntimeError(str(error)).with_traceback(error.__traceback__) from None
+
+
 def _describe(error):
     """An exception in the learner's code: what, and the line of theirs it came from."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__)
               if not frame.filename.startswith("<check") and Path(__file__).parent not in Path(frame.filename).parents
               and "site-packages" not in frame.filename]
     where = f" In `{frames[-1].name}`, line {frames[-1].lineno}: `{frames[-1].line}`." if frames and frames[-1].line else ""
-    return f"`{type(error).__name__}: {error}`.{where}"
+    advice = next((f" {words}" for pattern, words in ADVICE.items() if re.search(pattern, str(error))), "")
+    return f"`{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}`.{where}{advice}"
+
+
+ADVICE = {   # what the commonest errors of PyTorch want to say
+    "does not require grad": "The tensor you differentiate for must record gradients *before* the model sees it: `images.clone().requires_grad_()`.",
+    "'tuple' object has no attribute": "`torch.autograd.grad` returns a tuple: write `gradient, = torch.autograd.grad(...)`, with the comma.",
+    "'NoneType' object has no attribute": "Something is `None`: a function without `return`, or the `.grad` of a tensor that is not a leaf (`.detach().requires_grad_()`).",
+    "must match the size of tensor": "Two shapes do not fit. One number for each image needs shape N x 1 x 1 x 1: `keepdim=True`, or `.view(-1, 1, 1, 1)`.",
+    "Boolean value of Tensor": "An `if` wants one truth value, but here is one for each image: use `torch.where`.",
+    "could not infer output dtype|not implemented for 'Bool'": "Truth values have no mean: `.float()` first.",
+    "not implemented for 'Long'": "Are the arguments of `F.cross_entropy` the right way round: scores first, then labels?",
+    "leaf variable that requires grad|leaf Variable": "Work on a copy: `images.clone()` first.",
+}
 
 
 def check(id, obj):
@@ -120,7 +149,8 @@ def reveal(id):
         more = f" There {'is one hint' if left == 1 else f'are {left} hints'} you have not seen: `hint(\"{id}\")`." if left else ""
         return Result("note", f"sure? Ten more minutes of your own are worth more than our lines.{more} Run `reveal(\"{id}\")` again to see it.",
                       f"{id} solution").show()
-    _keep(None, "revealed", id, True)
+    if id not in _read().get("done", {}):
+        _keep(None, "revealed", id, True)
     Result("note", "one way to write it; read it, close it, write it yourself.", f"{id} solution", part.solution).show()
 
 

@@ -15,7 +15,7 @@ def doctor():
     gpu = torch.cuda.is_available()
     print(f"device: {torch.cuda.get_device_name() if gpu else f'CPU with {torch.get_num_threads()} threads (all the course needs)'}")
     print(f"data folder: {data.folder()}" + ("" if data.folder().is_dir() else " (not there yet; it is made when you fetch something)"))
-    print("\nimage sets")
+    print("\nimage sets (✓ is all the lessons need; ○ is for sections called \"With the full data\")")
     for name in data.SETS:
         there = data.available(name)
         print(f"  {'✓' if there else '○'} {name}" + ("" if there else f": {data.how_to_get(name)}"))

@@ -21,7 +21,7 @@ import matplotlib.pyplot as plt
 import torch
 
 from helpers import attacks, data, models, plots
-from helpers.checking import Wrong, WrongType, arguments
+from helpers.checking import Pixels, Wrong, WrongType, arguments
 
 # %% [markdown] part="0.1" minutes=3 core=true
 # ## Images and networks by name
@@ -69,25 +69,24 @@ check("0.2", accuracy)
 def check(accuracy):
     arguments(accuracy, "model", "images", "labels")
 
-    def model(images):
-        return images.flatten(1)
-    images = torch.eye(4)[[0, 1, 2, 3, 0]].view(5, 1, 2, 2) * 0.3
-    labels = torch.tensor([0, 1, 2, 0, 1])
-    out = accuracy(model, images, labels)
+    said, labels = torch.tensor([0, 1, 2, 3, 0, 1, 2]), torch.tensor([0, 1, 2, 3, 1, 2, 1])     # four of seven are right
+    images = torch.eye(4)[said].view(7, 1, 2, 2) * torch.tensor([0.3, 0.3, 0.3, 0.3, 0.3, 0.9, 0.3]).view(-1, 1, 1, 1)
+    out = accuracy(Pixels(), images, labels)
     if isinstance(out, torch.Tensor) and out.numel() == 1:
         out = out.item()
     if not isinstance(out, (int, float)) or isinstance(out, bool):
         shape = f" of shape {tuple(out.shape)}" if isinstance(out, torch.Tensor) else ""
         hint = " Is there a `return`?" if out is None else " Average over the images: `.float().mean().item()`."
         raise WrongType(f"wanted a number from 0 to 1, but a `{type(out).__name__}`{shape} came.{hint}")
-    if abs(out - 0.4) < 1e-6:
+    if abs(out - 3 / 7) < 1e-6:
         raise Wrong("this is the share of *wrong* answers. Compare with `==`.")
-    if abs(out - 3) < 1e-6:
+    if abs(out - 4) < 1e-6:
         raise Wrong("this counts the right answers: divide by the number of images, or take the mean.")
-    if abs(out - 60) < 1e-4:
+    if abs(out - 400 / 7) < 1e-4:
         raise Wrong("this is a percentage; wanted is a share from 0 to 1.")
-    if abs(out - 0.6) > 1e-6:
-        raise Wrong(f"three of five images are right here, a share of 0.6, but {out:.3f} came. Does `argmax` run over dim 1, the classes?")
+    if not abs(out - 4 / 7) < 1e-6:
+        raise Wrong(f"four of seven images are right here, a share of {4 / 7:.3f}, but {out:.3f} came. Does `argmax` run over dim 1, the "
+                    "classes? Do you use the arguments `images` and `labels`, and round nothing?")
     return "a check says what is wrong, not only that it is. Try a wrong answer on purpose."
 
 # %%
@@ -97,6 +96,8 @@ print(f"{100 * accuracy(model, test.images, test.labels):.1f} % of the 1,000 tes
 # ## Predict, then look
 # We remember what surprised us. So now and then you are asked to guess first; the picture comes after it, with your guess in it.
 # There are no marks for guesses. Put a number in place of `...`.
+#
+# There are three networks in the picture: *untrained*, *standard* (trained as usual) and *robust* (trained on attacked images; unit 06).
 #
 # **An untrained network, with random weights, looks at the 1,000 test digits. How many per cent does it get right?**
 

@@ -257,7 +257,7 @@ def pgd_downhill(model, images, labels, eps, step_size, steps, norm="l2", target
     return x
 
 
-@wrong("3.7", "must end at the worst point")
+@wrong("3.7", "asked 1 time")
 def pgd_one_step(model, images, labels, eps, step_size, steps, norm="l2", targeted=False):
     x = begin(images, eps, norm)
     return one_step(x, images, gradient(model, x, labels) * (-1 if targeted else 1), step_size, eps, norm)
@@ -271,7 +271,7 @@ def pgd_from_the_image(model, images, labels, eps, step_size, steps, norm="l2", 
     return x
 
 
-@wrong("3.7", "same point as the first")
+@wrong("3.7", "same point at every step")
 def pgd_with_a_stale_gradient(model, images, labels, eps, step_size, steps, norm="l2", targeted=False):
     start = x = begin(images, eps, norm)
     for _ in range(steps):
@@ -301,6 +301,15 @@ def pgd_always_l2(model, images, labels, eps, step_size, steps, norm="l2", targe
     x = begin(images, eps, "l2")
     for _ in range(steps):
         x = one_step(x, images, gradient(model, x, labels) * (-1 if targeted else 1), step_size, eps, "l2")
+    return x
+
+
+@wrong("3.7", "must end at the worst point")
+def pgd_on_predictions(model, images, labels, eps, step_size, steps, norm="l2", targeted=False):
+    x = begin(images, eps, norm)
+    for _ in range(steps):
+        g = gradient(model, x, model(x).argmax(1)) * (-1 if targeted else 1)
+        x = one_step(x, images, g, step_size, eps, norm)
     return x
 
 
@@ -397,7 +406,7 @@ def unaffected_percentage(model, clean, attacked):
     return 100 * (model(clean).argmax(1) == model(attacked).argmax(1)).float().mean().item()
 
 
-@wrong("3.11", "comparing scores instead of classes")
+@wrong("3.11", "comparing scores or pixels instead of classes")
 def unaffected_scores(model, clean, attacked):
     return (model(clean) == model(attacked)).all(1).float().mean().item() * 0
 
@@ -452,10 +461,239 @@ def box_lbfgs_away_from_the_target(model, image, target, cs):
     return image
 
 
-@wrong("3.13", "return the clean image")
+@wrong("3.13", "return the clean `image`")
 def box_lbfgs_without_a_fallback(model, image, target, cs):
     for c in sorted(cs, reverse=True):
         x = solve(model, image, target, c)
         if model(x).argmax() == target:
             return x
     return torch.zeros_like(image)
+
+
+# ---- what a first round of learners got past the checks, or got no useful word for ----
+
+@wrong("3.1", "switches gradients on")
+def fgsm_on_the_callers_tensor(model, images, labels, eps, targeted=False):
+    images.requires_grad = True
+    F.cross_entropy(model(images), labels).backward()
+    return (images + eps * images.grad.sign()).clamp(0, 1).detach()
+
+
+@wrong("3.1", "returns a tuple")
+def fgsm_of_a_tuple(model, images, labels, eps, targeted=False):
+    x = images.clone().requires_grad_()
+    g = torch.autograd.grad(F.cross_entropy(model(x), labels), x)
+    return (images + eps * g.sign()).clamp(0, 1)
+
+
+@wrong("3.1", "the right way round")
+def fgsm_with_swapped_arguments(model, images, labels, eps, targeted=False):
+    x = images.clone().requires_grad_()
+    g, = torch.autograd.grad(F.cross_entropy(labels, model(x)), x)
+    return (images + eps * g.sign()).clamp(0, 1)
+
+
+@wrong("3.1", "only the perturbation is clamped")
+def fgsm_clamped_perturbation(model, images, labels, eps, targeted=False):
+    return images + (eps * gradient(model, images, labels).sign()).clamp(0, 1)
+
+
+@wrong("3.1", "use the argument, not a number")
+def fgsm_of_one_size(model, images, labels, eps, targeted=False):
+    return (images + 0.15 * gradient(model, images, labels).sign()).clamp(0, 1)
+
+
+@wrong("3.1", "Stay in torch")
+def fgsm_numpy(model, images, labels, eps, targeted=False):
+    return (images + eps * gradient(model, images, labels).sign()).clamp(0, 1).numpy()
+
+
+@wrong("3.4", "runs over a part of the image only")
+def scaled_gradient_per_channel(model, images, labels, eps):
+    g = gradient(model, images, labels)
+    return (images + eps * g / g.abs().amax((2, 3), keepdim=True)).clamp(0, 1)
+
+
+@wrong("3.4", "changes the images it was given")
+def scaled_gradient_in_place(model, images, labels, eps):
+    g = gradient(model, images, labels)
+    images += eps * g / biggest(g)
+    return images.clamp(0, 1)
+
+
+@wrong("3.4", "multiply by `eps`")
+def scaled_gradient_without_eps(model, images, labels, eps):
+    g = gradient(model, images, labels)
+    return (images + g / biggest(g)).clamp(0, 1)
+
+
+def own_step(current, gradient, step_size):
+    return current + step_size * gradient / length(gradient).clamp_min(1e-20)
+
+
+@wrong("3.6", "runs over a part of the image only")
+def l2_step_per_channel(current, clean, gradient, step_size, eps):
+    return finish(current + step_size * gradient / gradient.norm(dim=(2, 3), keepdim=True).clamp_min(1e-20), clean, eps)
+
+
+@wrong("3.6", "Decide for each image")
+def l2_step_one_if_for_all(current, clean, gradient, step_size, eps):
+    delta = own_step(current, gradient, step_size) - clean
+    if (length(delta) > eps).any():
+        delta = delta * eps / length(delta)
+    return (clean + delta).clamp(0, 1)
+
+
+@wrong("3.6", "one length for the whole batch")
+def l2_step_projects_the_batch(current, clean, gradient, step_size, eps):
+    delta = own_step(current, gradient, step_size) - clean
+    return (clean + delta * min(1, eps / delta.norm())).clamp(0, 1)
+
+
+@wrong("3.6", "stops the others too")
+def l2_step_stops_for_one(current, clean, gradient, step_size, eps):
+    if length(gradient).min() == 0:
+        return current
+    return finish(own_step(current, gradient, step_size), clean, eps)
+
+
+@wrong("3.6", "stay where it is, at `current`")
+def l2_step_back_to_clean(current, clean, gradient, step_size, eps):
+    return torch.where(length(gradient) > 0, finish(own_step(current, gradient, step_size), clean, eps), clean)
+
+
+@wrong("3.6", "for each image: use `torch.where`")
+def l2_step_if_on_a_tensor(current, clean, gradient, step_size, eps):
+    delta = own_step(current, gradient, step_size) - clean
+    if length(delta) > eps:
+        delta = delta * eps / length(delta)
+    return (clean + delta).clamp(0, 1)
+
+
+@wrong("3.6", "One number for each image needs shape")
+def l2_step_without_view(current, clean, gradient, step_size, eps):
+    return finish(current + step_size * gradient / gradient.flatten(1).norm(dim=1)[:, None], clean, eps)
+
+
+@wrong("3.7", "leaves [0, 1]")
+def pgd_linf_without_the_box(model, images, labels, eps, step_size, steps, norm="l2", targeted=False):
+    x = begin(images, eps, norm)
+    for _ in range(steps):
+        g = gradient(model, x, labels) * (-1 if targeted else 1)
+        x = one_step(x, images, g, step_size, eps, norm) if norm == "l2" else images + (x + step_size * g.sign() - images).clamp(-eps, eps)
+    return x
+
+
+def many_steps(model, images, labels, eps, step_size, steps, norm, targeted, x):
+    for _ in range(steps):
+        x = one_step(x, images, gradient(model, x, labels) * (-1 if targeted else 1), step_size, eps, norm)
+    return x
+
+
+@wrong("3.7", "one step too many")
+def pgd_one_step_more(model, images, labels, eps, step_size, steps, norm="l2", targeted=False):
+    return many_steps(model, images, labels, eps, step_size, steps + 1, norm, targeted, begin(images, eps, norm))
+
+
+@wrong("3.7", "`eps` long instead of `step_size`")
+def pgd_with_eps_as_step(model, images, labels, eps, step_size, steps, norm="l2", targeted=False):
+    return many_steps(model, images, labels, eps, eps, steps, norm, targeted, begin(images, eps, norm))
+
+
+@wrong("3.7", "the start (the images plus a random change)")
+def pgd_from_the_change_alone(model, images, labels, eps, step_size, steps, norm="l2", targeted=False):
+    return many_steps(model, images, labels, eps, step_size, steps, norm, targeted, (begin(images, eps, norm) - images).clamp(0, 1))
+
+
+@wrong("3.7", "the start (the images plus a random change)")
+def pgd_from_the_cube(model, images, labels, eps, step_size, steps, norm="l2", targeted=False):
+    return many_steps(model, images, labels, eps, step_size, steps, norm, targeted, begin(images, eps, "linf"))
+
+
+@wrong("3.7", "`.grad` adds up")
+def pgd_that_never_zeroes(model, images, labels, eps, step_size, steps, norm="l2", targeted=False):
+    x = begin(images, eps, norm).requires_grad_()
+    for _ in range(steps):
+        loss = F.cross_entropy(model(x), labels, reduction="sum") * (-1 if targeted else 1)
+        loss.backward()
+        with torch.no_grad():
+            x.copy_(one_step(x, images, x.grad, step_size, eps, norm))
+    return x.detach()
+
+
+@wrong("3.7", "same point at every step")
+def pgd_gradient_at_the_image(model, images, labels, eps, step_size, steps, norm="l2", targeted=False):
+    x = begin(images, eps, norm)
+    for _ in range(steps):
+        x = one_step(x, images, gradient(model, images, labels) * (-1 if targeted else 1), step_size, eps, norm)
+    return x
+
+
+@right("3.9")
+def smallest_eps_in_float64(succeeds, n, eps_max, halvings=8):
+    return smallest_eps_with_masks(lambda eps: succeeds(eps.double()), n, eps_max, halvings).double()
+
+
+@wrong("3.9", "with `halvings=4`")
+def smallest_eps_always_eight(succeeds, n, eps_max, halvings=8):
+    return smallest_eps_with_masks(succeeds, n, eps_max, 8)
+
+
+@wrong("3.9", "use the argument")
+def smallest_eps_always_four(succeeds, n, eps_max, halvings=8):
+    return smallest_eps_with_masks(succeeds, n, 4.0, halvings)
+
+
+@wrong("3.9", "return `inf` where even eps_max fails")
+def smallest_eps_nan(succeeds, n, eps_max, halvings=8):
+    out = smallest_eps_with_masks(succeeds, n, eps_max, halvings)
+    return torch.where(out.isinf(), torch.nan, out)
+
+
+@right("3.11")
+def unaffected_with_the_courses_own_helpers(model, clean, attacked):
+    model.eval()
+    return 1 - attacks.fooled(model, attacked, attacks.scores(model, clean).argmax(1)).float().mean().item()
+
+
+@wrong("3.11", "Truth values have no mean")
+def unaffected_mean_of_truth_values(model, clean, attacked):
+    return (model(clean).argmax(1) == model(attacked).argmax(1)).mean()
+
+
+@wrong("3.11", "count or a percentage")
+def unaffected_count(model, clean, attacked):
+    return (model(clean).argmax(1) == model(attacked).argmax(1)).sum().item()
+
+
+@wrong("3.11", "round nothing")
+def unaffected_nan(model, clean, attacked):
+    return float("nan")
+
+
+@wrong("3.13", "another class is not enough")
+def box_lbfgs_any_other_class(model, image, target, cs):
+    first = model(image).argmax()
+    for c in sorted(cs, reverse=True):
+        x = solve(model, image, target, c)
+        if model(x).argmax() != first:
+            return x
+    return image
+
+
+@wrong("3.13", "not the failed result")
+def box_lbfgs_failed_result(model, image, target, cs):
+    for c in sorted(cs, reverse=True):
+        x = solve(model, image, target, c)
+        if model(x).argmax() == target:
+            return x
+    return x
+
+
+@wrong("3.13", "leaves [0, 1]")
+def box_lbfgs_without_the_box(model, image, target, cs):
+    for c in sorted(cs, reverse=True):
+        x = attacks.minimize_in_box(lambda x: c * (x - image).pow(2).sum() + F.cross_entropy(model(x), target), image, bounds=None)
+        if model(x).argmax() == target:
+            return x
+    return image
