@@ -1,4 +1,5 @@
 """What a learner calls in a notebook: check, hint, reveal, predict, progress. Nothing here ever waits for input()."""
+import functools
 import html
 import json
 import os
@@ -56,7 +57,7 @@ def run_check(id, obj):
     """Check `obj` against exercise `id` and return the Result, without showing or keeping it."""
     part = lesson.part(id)
     if part.kind != "exercise":
-        raise ValueError(f"{id} is not an exercise with a check" + (f'; use predict("{id}", your_guess).' if part.kind == "predict" else "."))
+        raise lesson.NoSuchPart(f"{id} is not an exercise with a check" + (f'; use predict("{id}", your_guess).' if part.kind == "predict" else "."))
     if not callable(obj):
         return Result("wrong type or shape", f'hand over the function itself, `check("{id}", {part.target})`, without calling it: '
                       f"a `{type(obj).__name__}` came.", f"{id} wrong type")
@@ -115,6 +116,18 @@ ADVICE = {   # what the commonest errors of PyTorch want to say
 }
 
 
+def _in_a_box(function):
+    """What was asked for wrongly (a number that is not there, say) is told in a box, not in a traceback."""
+    @functools.wraps(function)
+    def boxed(*arguments):
+        try:
+            return function(*arguments)
+        except lesson.NoSuchPart as error:
+            Result("note", str(error), "Which exercise?").show()
+    return boxed
+
+
+@_in_a_box
 def check(id, obj):
     """Check your answer to exercise `id`: check("3.1", fgsm). Says correct, not attempted, wrong type or shape, or wrong and why."""
     result = run_check(id, obj)
@@ -124,6 +137,7 @@ def check(id, obj):
     result.show()
 
 
+@_in_a_box
 def hint(id):
     """Show a hint for exercise `id`; one more level with each call."""
     part = lesson.part(id)
@@ -137,6 +151,7 @@ def hint(id):
     Result("note", text, f"{id} hint {level} of {len(part.hints)}").show()
 
 
+@_in_a_box
 def reveal(id):
     """Show the solution of exercise `id`: the first call asks whether you are sure, the second shows it."""
     part = lesson.part(id)
@@ -154,15 +169,17 @@ def reveal(id):
     Result("note", "one way to write it; read it, close it, write it yourself.", f"{id} solution", part.solution).show()
 
 
+@_in_a_box
 def predict(id, guess):
     """Say what you expect; then the picture comes, with your guess beside it. Your first guess is the one that is kept."""
     part = lesson.part(id)
     _touch(id)
     if part.kind != "predict":
-        raise ValueError(f"{id} is not a prediction" + (f'; use check("{id}", {part.target}).' if part.kind == "exercise" else "."))
+        raise lesson.NoSuchPart(f"{id} is not a prediction" + (f'; use check("{id}", {part.target}).' if part.kind == "exercise" else "."))
     wanted = f"one of {', '.join(map(repr, part.choices))}" if part.choices else f"a number from {part.low:g} to {part.high:g}{_unit(part)}"
     if guess is ...:
         return Result("not attempted", f"put your guess in place of `...`: {wanted}. The picture comes after it.", f"{id} your guess?").show()
+    guess = guess.item() if hasattr(guess, "item") else guess
     valid = guess in part.choices if part.choices else (
         isinstance(guess, (int, float)) and not isinstance(guess, bool) and part.low <= guess <= part.high)
     if not valid:
@@ -191,7 +208,7 @@ def progress(unit=None):
     """What is done, in the course and in one unit: progress(), or progress("03")."""
     kept = _read()
     ticked = kept.get("done", {}).keys() | kept.get("guesses", {}).keys()
-    rows, unit = [], unit or _touched
+    rows, unit = [], str(unit).zfill(2) if unit is not None else _touched
     for folder in lesson.folders():
         book = lesson.workbook(folder.name)
         counted = [part for part in book.parts if part.kind != "part"]

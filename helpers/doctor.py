@@ -24,7 +24,7 @@ def doctor():
         try:
             models.load(name)
             measured = models.info(name)["measured"]["clean"]
-            print(f"  ✓ {name}: {100 * measured['share']:.1f} % of {measured['n']} test images right")
+            print(f"  ✓ {name}" + ("" if "untrained" in name else f": {100 * measured['share']:.1f} % of {measured['n']} test images right"))
         except (OSError, ValueError) as error:
             print(f"  ✗ {name}: {error}")
 

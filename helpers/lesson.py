@@ -20,6 +20,10 @@ BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 SOLUTION = re.compile(rf"^([ \t]*){BEGIN}[ \t]*\n(.*?)^[ \t]*{END}[ \t]*$", re.DOTALL | re.MULTILINE)
 
 
+class NoSuchPart(ValueError):
+    """A learner asked for an exercise, a prediction or a unit that is not there; says which there are."""
+
+
 class LessonError(ValueError):
     """A lesson that the builder refuses: the file, the part and what is missing."""
 
@@ -89,18 +93,18 @@ def workbook(unit):
     for path in folders():
         if path.name == unit or path.name[:2] == unit:
             return _read(path / "workbook.py", (path / "workbook.py").stat().st_mtime_ns)
-    raise ValueError(f"there is no unit {unit!r}. There is: {', '.join(path.name[:2] for path in folders())}.")
+    raise NoSuchPart(f"there is no unit {unit!r}. There is: {', '.join(path.name[:2] for path in folders())}.")
 
 
 def part(id):
     """The part with this id: "3.2" is part 2 of unit 03. Raises ValueError for an unknown one, with those there are."""
     if not isinstance(id, str) or not re.fullmatch(r"\d+\.\d+", id):
-        raise ValueError(f'an exercise is named by its number as a string, like "3.2", but came as {id!r}.')
+        raise NoSuchPart(f'an exercise is named by its number as a string, like "3.2", but came as {id!r}.')
     book = workbook(id.split(".")[0].zfill(2))
     for found in book.parts:
         if found.id == id:
             return found
-    raise ValueError(f"unit {book.unit} has no {id!r}. It has: {', '.join(p.id for p in book.parts)}.")
+    raise NoSuchPart(f"unit {book.unit} has no {id!r}. It has: {', '.join(p.id for p in book.parts)}.")
 
 
 def namespace(book):

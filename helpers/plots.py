@@ -26,17 +26,20 @@ def show_image(ax, image, title="", signed=False, limit=None):
     ax.axis("off")
 
 
-def show(images, titles=(), columns=10, signed=False, limit=None, size=1.2):
-    """A grid of images N x C x H x W with a title each; the figure is shown by the notebook."""
+def show(images, titles=(), columns=10, signed=False, limit=None, size=1.2, label=""):
+    """A grid of images N x C x H x W with a title each, and a label above all; the figure is shown by the notebook."""
     import matplotlib.pyplot as plt
     columns = min(columns, len(images))
     rows = math.ceil(len(images) / columns)
     extra = 0.2 * max([str(title).count("\n") + 1 for title in titles], default=0)
-    figure, axes = plt.subplots(rows, columns, figsize=(size * columns, (size + extra) * rows), squeeze=False, layout="constrained")
+    height = (size + extra) * rows + 0.25 * bool(label)
+    figure, axes = plt.subplots(rows, columns, figsize=(size * columns, height), squeeze=False, layout="constrained")
     for ax in axes.flat:
         ax.axis("off")
     for i, image in enumerate(images):
         show_image(axes.flat[i], image, titles[i] if i < len(titles) else "", signed, limit)
+    if label:
+        figure.suptitle(label, x=0.01, ha="left", fontsize=9)
     plt.show()
 
 

@@ -141,8 +141,8 @@ def attack_figure(image=0, network="standard", attack="pgd", norm="linf", eps=0.
     """Image, perturbation, result, probabilities and loss per step of one attack on one test digit."""
     one, model = _digits()[image], _network(NETWORKS[network])
     target = None if target == "any other" else int(target)
-    if attack in ("fgsm", "random signs"):
-        norm = "linf"
+    if attack in ("fgsm", "random signs") and norm == "l2":
+        eps = eps / one.images.numel() ** 0.5     # every pixel the same, together of L2 length eps
     result, losses = attack_image(model, one.images, one.labels, attack, norm, eps, steps, target)
     before, after = attacks.scores(model, torch.cat([one.images, result])).softmax(1)
     delta = result - one.images

@@ -179,6 +179,25 @@ def test_predict_wants_a_guess_first_and_keeps_the_first(shown):
     assert kept()["guesses"] == {"77.2": 4}
 
 
+def test_a_result_in_plain_text_keeps_its_code():
+    result = course.Result("note", "*not* `a * b`, **but** `c * d`: 2 * 3", "1.1")
+    assert str(result) == "→ 1.1: not a * b, but c * d: 2 * 3"
+
+
+def test_pytorchs_own_not_implemented_is_an_error_of_the_learner():
+    import torch
+    result = course.run_check("77.1", lambda a, b: torch.tensor([True]).mean())
+    assert result.status == "wrong" and ".float()" in result.text
+
+
+def test_a_solution_looked_at_afterwards_is_not_held_against_anyone(shown):
+    course.check("77.1", add)
+    course.reveal("77.1")
+    course.reveal("77.1")
+    course.progress(77)
+    assert "solution seen" not in shown[-1][0] and "✓ 77.1 Add" in shown[-1][0]
+
+
 def test_predict_among_choices(shown):
     course.predict("77.3", "sideways")
     assert "one of 'up', 'down'" in shown[-1][0]
@@ -227,10 +246,10 @@ def test_progress_that_cannot_be_saved_is_said_and_counts_all_the_same(shown, mo
     (lambda: course.check("77.2", add), 'use predict("77.2"'),
     (lambda: course.predict("77.1", 3), 'use check("77.1", add)'),
 ])
-def test_a_wrong_number_gets_a_clear_word(call, says):
-    with pytest.raises(ValueError) as error:
-        call()
-    assert says in str(error.value)
+def test_a_wrong_number_gets_a_clear_word_in_a_box(shown, call, says):
+    call()
+    (text, box), = shown
+    assert says in text.replace("`", "") and "<div" in box
 
 
 def test_nothing_waits_for_input():

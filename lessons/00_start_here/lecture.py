@@ -1,10 +1,10 @@
 # %% [markdown]
 # # 00 · Start here
-# What does a network look at? Why did a nudge nobody can see fool it? What does a network see that cannot be fooled?
+# What does a network look at? Why did a nudge we hardly notice fool it? What does a network see that is hard to fool?
 # This course answers by doing: on real images, on this computer, with every key method written by you.
 #
-# Here is what it is about, in one picture. Left: a digit that a good network reads without doubt. Middle: a tiny change of each pixel, made visible.
-# Right: both together.
+# Here is what it is about, in one picture. Left: a digit that a good network reads without doubt. Middle: a small change of the pixels, made visible (red
+# adds, blue takes away). Right: both together. Above each is what the network says of it, and how sure it is.
 
 # %%
 from helpers import attacks, data, models, plots
@@ -16,7 +16,7 @@ attacked = attacks.pgd(model, one.images, one.labels, eps=2.0, norm="l2", steps=
 plots.three_panels(model, one.images, attacked - one.images, test.classes)
 
 # %% [markdown]
-# To us it is still a 7. The network is sure that it is not. Nothing is wrong with this network: it reads 98 of 100 digits it has never seen.
+# To us it is still a 7, a little smudged. The network is sure that it is not. Nothing is wrong with this network: it reads 98 of 100 digits it has never seen.
 
 # %%
 share = attacks.accuracy(model, test.images, test.labels)
@@ -64,7 +64,7 @@ except FileNotFoundError as error:
 # `models.load(name)` gives a network whose weights come with the course. What each can do was measured when it was trained:
 
 # %%
-for name in models.names():
+for name in ("mnist5k/standard", "mnist5k/robust-l2"):
     clean, attacked = (models.info(name)["measured"][key]["share"] for key in ("clean", "pgd50 l2 1.5"))
     print(f"{name:28} {100 * clean:5.1f} % right, {100 * attacked:5.1f} % under attack (L2, eps 1.5)")
 

@@ -1,6 +1,7 @@
 # %% [markdown]
 # # 03 · Adversarial examples
-# *About 13 minutes to read and run.* A network reads a digit without doubt. We are allowed to change every pixel a little. How little is enough?
+# *About 13 minutes to read and run. Some of what follows you will be asked to predict (3.2, 3.5, 3.8, 3.10): guess before you read on, or do the exercises
+# first.* A network reads a digit without doubt. We are allowed to change every pixel a little. How little is enough?
 
 # %%
 import matplotlib.pyplot as plt
@@ -28,9 +29,11 @@ ten = test.per_class(1)
 adversarial = attacks.fgsm(model, ten.images, ten.labels, eps=0.15)
 both = torch.cat([ten.images, adversarial])
 plots.show(both, plots.verdicts(model, both, test.classes))
+assert attacks.fooled(model, adversarial, ten.labels).sum() == 7
 
 # %% [markdown]
-# Upper row: digits. Lower row: the same digits, each pixel 0.15 brighter or darker. We read them as before.
+# Upper row: digits. Lower row: the same digits, each pixel up to 0.15 brighter or darker (black cannot get darker). We read them as before; the network
+# misreads seven of the ten.
 #
 # ## Not just any noise
 # **Ask first:** would random changes of the same size do? Toss a coin for each pixel.
@@ -55,11 +58,11 @@ assert lines["FGSM"][3] > 10 * lines["random signs"][3]
 # The network is used to noise. It is not used to *this direction*. In 784 dimensions a random direction is nearly orthogonal to the one that matters.
 #
 # ## Three panels, and a control
-# The famous picture has a panda, a perturbation and a gibbon. Here is ours. The middle panel shows the perturbation alone (added to grey) with what
-# the network says of it:
+# The famous picture (Goodfellow et al. 2015) has a panda, a perturbation, and their sum, which is taken for a gibbon. Here is ours. The middle panel shows
+# the perturbation (red: brighter, blue: darker); its title is what the network says when it is added to plain grey.
 
 # %%
-three = ten[[2, 4, 7]]
+three = ten[[5, 4, 7]]
 perturbations = attacks.fgsm(model, three.images, three.labels, eps=0.15) - three.images
 plots.three_panels(model, three.images, perturbations, test.classes)
 grey = torch.full((1, 1, 28, 28), 0.5)
@@ -73,7 +76,8 @@ assert attacks.scores(model, grey).softmax(1).max() > 0.9
 #
 # ## A fair comparison names its norm
 # FGSM throws away how much each pixel matters. Keep it: use the gradient itself. Which is the better attack? At equal largest change of a pixel
-# ($L_\infty$) the sign wins; at equal length of the change ($L_2$) the gradient does. Each is the steepest direction in its own norm.
+# ($L_\infty$) the sign wins; at equal length of the change ($L_2$) the gradient does. (Equal before the box clips both.) Each is the steepest direction in
+# its own norm: the one that raises the loss most, to first order.
 
 # %%
 g = input_gradient(model, test.images, test.labels)
@@ -100,7 +104,8 @@ assert equal_l2["gradient"][3] > equal_l2["sign"][3]
 # %% [markdown]
 # ## Many small steps
 # The gradient changes as we move. **Projected gradient descent** (PGD, Madry et al. 2018) takes small steps and, after each, returns to the ball of
-# radius $\epsilon$ around the clean image and to the box $[0, 1]$. Below: the loss along the way, and how many digits one step and many steps fool.
+# radius $\epsilon$ around the clean image and to the box $[0, 1]$. Below: the loss along the way (a step is $0.0125$ long, so the eighth reaches the border of
+# the ball; from there on it can only move along it), and how many digits one step and many steps fool.
 
 # %%
 trace = []
@@ -108,23 +113,24 @@ attacks.pgd(model, ten.images, ten.labels, eps=0.1, norm="linf", steps=20,
             callback=lambda step, x, losses: trace.append(losses))
 figure, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
 axes[0].plot(torch.stack(trace), color=plots.ATTACKED, alpha=0.7)
-axes[0].set(xlabel="step", ylabel="loss of the true class", title="ten digits, PGD, eps 0.1")
+axes[0].set(xlabel="step", ylabel="loss of the true class", title="ten digits, PGD, eps 0.1", xticks=range(0, 21, 4))
 steps = {"one (FGSM)": lines["FGSM"],
          "twenty (PGD)": misread(lambda eps: attacks.pgd(model, test.images, test.labels, eps=eps, norm="linf"))}
-plots.curves(axes[1], sizes, steps, "eps (L-infinity)", "misread (%)", "steps")
+plots.curves(axes[1], sizes, steps, "eps (L-infinity)", "misread (%)", "one step or twenty")
 plt.show()
 assert steps["twenty (PGD)"][2] > steps["one (FGSM)"][2] + 10
 
 # %% [markdown]
 # ## Choose the class
-# Go *down* on the loss of a class we want, instead of up on the true one. A 7, turned into each of the ten digits (L2, $\epsilon = 3$); red adds ink,
-# blue takes it away:
+# Go *down* on the loss of a class we want, instead of up on the true one. A 7, pushed towards each of the ten digits (L2, $\epsilon = 3$). Where the title
+# does not name the target, this $\epsilon$ was not enough. Red is brighter, blue darker:
 
 # %%
 seven = test[test.labels == 7][:1]
 copies = seven.images.expand(10, -1, -1, -1)
 turned = attacks.pgd(model, copies, torch.arange(10), eps=3.0, norm="l2", steps=40, targeted=True)
-plots.show(turned, plots.verdicts(model, turned, test.classes))
+said = plots.verdicts(model, turned, test.classes)
+plots.show(turned, [f"to {target}: {what}" for target, what in enumerate(said)])
 plots.show(turned - copies, signed=True, limit=0.5)
 
 # %% [markdown]
@@ -151,7 +157,7 @@ assert needed_robust.median() > 1.4 * needed.median()
 # %% [markdown]
 # ## The first attack
 # Szegedy et al. (2013) found these examples by minimising $c\,\|r\|^2 + J(x + r, \text{target})$ with L-BFGS inside the box, and searching for the largest
-# $c$ that still succeeds. It is slow, one image at a time, and finds slightly smaller changes than PGD:
+# $c$ that still succeeds. It works on one image at a time, and finds slightly smaller changes than PGD. Here each digit is sent to the next:
 
 # %%
 few, goal = test[:5], (test.labels[:5] + 1) % 10
@@ -166,16 +172,19 @@ assert distortion["L-BFGS"].mean() <= distortion["PGD"].mean() * 1.02
 
 # %% [markdown]
 # ## What the gradient looks like
-# The gradient is large where the image has its features, once the network is trained; more so when it is robust. Rows: untrained, standard, robust.
+# Once the network is trained, its gradient has to do with the strokes of the digit, a little for the standard network, plainly for the robust one (3.12
+# measures it).
 
 # %%
-for network in (untrained, model, robust):
+for name, network in {"untrained": untrained, "standard": model, "robust": robust}.items():
     gradient = input_gradient(network, ten.images, ten.labels)
-    plots.show(gradient / gradient.abs().amax((1, 2, 3), keepdim=True), signed=True, limit=1, size=1)
+    gradient = gradient / gradient.abs().amax((1, 2, 3), keepdim=True)
+    plots.show(gradient, signed=True, limit=1, size=1, label=name)
 
 # %% [markdown]
 # ## Try it
-# Pick an image, a network, an attack, a norm, a size, a target. (Without a running kernel you see a sheet of five settings.)
+# Pick an image, a network, an attack, a norm, a size, a target. (Without a running kernel you see a sheet of five settings; what a row does not name is
+# as in a PGD attack on the standard network, L-infinity, eps 0.15, 20 steps.)
 # Things to try: the robust network at L2 size 1.5; the same at 4; random signs at 0.3; target 1 against target 8.
 
 # %%
@@ -195,8 +204,8 @@ titles = ["as it is", "8/255", "16/255", "32/255"]
 plots.show(torch.stack(noisy, 1).flatten(0, 1), titles * 3, columns=4, size=2)
 
 # %% [markdown]
-# Where ImageNet weights are at hand (`python -m helpers.models resnet18` fetches them once), the last exercise attacks such a photograph as the
-# practicum did. Networks for CIFAR-10 come with a later unit.
+# Where ImageNet weights are at hand (`python -m helpers.models resnet18` fetches them once), 3.14 attacks such a photograph as the MIT practicum
+# (Santurkar & Tsipras 2020) did. Networks for CIFAR-10 come with a later unit.
 #
 # ## What goes wrong in published code
 # Each of these was found in a tutorial or a library. You will meet most of them as wrong answers that the checks recognise.
