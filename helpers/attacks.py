@@ -213,8 +213,9 @@ def min_norm(model, images, labels, *, norm, eps_max, halvings=10, steps=20, tar
     eps is infinite and the image returned is the clean one; where the clean image is already fooled, eps is 0.
     """
     check_images(images, labels, bounds)
-    high, low = torch.full((len(images),), float(eps_max), dtype=images.dtype, device=images.device), torch.zeros(len(images), dtype=images.dtype, device=images.device)
-    found, eps = images.clone(), torch.full_like(high, torch.inf)
+    low = torch.zeros(len(images), dtype=images.dtype, device=images.device)
+    high, eps = torch.full_like(low, eps_max), torch.full_like(low, torch.inf)
+    found = images.clone()
 
     def attempt(size):
         adversarial = pgd(model, images, labels, eps=size, norm=norm, steps=steps, targeted=targeted, loss=loss, bounds=bounds, chunk=chunk)
@@ -260,6 +261,7 @@ def lbfgs(model, images, targets, *, c=0.1, halvings=8, max_iterations=50, bound
     example of each image, or the clean image where none succeeds. targets: int64, N, the classes to be reached.
     """
     check_images(images, targets, bounds)
+    check_classes(targets, scores(model, images[:1]))
     out = images.detach().clone()
     with evaluating(model):
         for i in range(len(images)):

@@ -32,9 +32,8 @@ class Result:
     code: str = ""
 
     def __str__(self):
-        outside, *rest = re.split(r"(`[^`]*`)", self.text)     # emphasis goes, except in code; so do the backticks
-        plain = re.sub(r"\*+(\w[^*]*)\*+", r"\1", outside) + "".join(
-            piece.strip("`") if i % 2 == 0 else re.sub(r"\*+(\w[^*]*)\*+", r"\1", piece) for i, piece in enumerate(rest))
+        pieces = re.split(r"`([^`]*)`", self.text)     # every second one is code, and stays as it is
+        plain = "".join(piece if i % 2 else re.sub(r"\*+(\w[^*]*)\*+", r"\1", piece) for i, piece in enumerate(pieces))
         return f"{MARKS[self.status]} {self.title}: {plain}" + (f"\n\n{self.code}" if self.code else "")
 
     def _repr_html_(self):

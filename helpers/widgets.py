@@ -4,6 +4,7 @@ Where no kernel runs, an explorer shows its contact sheet, drawn by the same fun
 """
 import base64
 import functools
+import html
 import io
 
 import ipywidgets as w
@@ -45,7 +46,7 @@ class Explorer(w.VBox):
             self.picture.value = png(self.draw(**{name: control.value for name, control in self.controls.items()}))
             self.state.value = ""
         except Exception as error:  # whatever it is, the learner sees it in words rather than a dead widget
-            self.state.value = f"<b style='color:#d1495b'>{type(error).__name__}: {error}</b>"
+            self.state.value = f"<b style='color:#d1495b'>{html.escape(f'{type(error).__name__}: {error}')}</b>"
 
     def contact_sheet(self):
         """The pictures of all settings in `sheet` under each other, as PNG bytes."""

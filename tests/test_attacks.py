@@ -304,6 +304,13 @@ def test_bad_input_gets_one_clear_error(kernel, cnn, images, labels, error, says
         kernel(cnn, images, labels)
 
 
+def test_lbfgs_wants_targets_that_the_network_has(cnn):
+    with pytest.raises(ValueError, match="10 classes, 0 to 9, but a label is 17"):
+        attacks.lbfgs(cnn, GOOD[0], torch.tensor([1, 2, 17]))
+    with pytest.raises(ValueError, match="3 images but labels"):
+        attacks.lbfgs(cnn, GOOD[0], torch.tensor([1]))
+
+
 @pytest.mark.parametrize("options, says", [
     (dict(eps=-0.1), "eps must not be negative or NaN, but came as -0.1"),
     (dict(eps=float("nan")), "eps must not be negative or NaN"),

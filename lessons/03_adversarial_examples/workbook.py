@@ -886,7 +886,7 @@ def check(box_lbfgs):
 # Against PGD: the distortion each needs to turn a digit into the next class, with the library's versions (they search $c$ and $\epsilon$ finely).
 
 # %%
-few = test[:8]
+few = test[:5]
 goal = (few.labels + 1) % 10
 by_lbfgs = attacks.lbfgs(model, few.images, goal)
 by_pgd, _ = attacks.min_norm(model, few.images, goal, norm="l2", eps_max=6.0, steps=50, targeted=True)
