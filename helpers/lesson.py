@@ -10,8 +10,6 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import jupytext
-
 LESSONS = Path(__file__).resolve().parent.parent / "lessons"
 OPENERS = ("exercise", "predict", "part")
 HIDDEN = ("setup", "hints", "check", "answer")
@@ -124,6 +122,7 @@ def function(id, name):
 
 def parse(path):
     """Read and vet a workbook. Raises LessonError for unbalanced marks and for what an exercise must have and has not."""
+    import jupytext  # takes a second or two, which a notebook's first cell need not wait for
     path = Path(path)
     cells = jupytext.read(path, fmt="py:percent").cells
     unit = path.parent.name[:2]
