@@ -42,27 +42,35 @@ def margin(logits, labels):
 LOSSES = {"cross_entropy": cross_entropy, "margin": margin}
 
 
+def _broadcast(values, batch):
+    """One value per sample, as N x 1 x ..., so that it broadcasts over the batch."""
+    return values.view(-1, *[1] * (batch.ndim - 1))
+
+
+def _scale(batch):
+    """The largest absolute value of each sample, or 1 where all are 0: something safe to divide by, N x 1 x ...."""
+    largest = batch.flatten(1).abs().amax(1)
+    return _broadcast(torch.where(largest > 0, largest, 1), batch)
+
+
 def l2_norm(batch):
     """The L2 norm of each sample, N x 1 x ... so that it broadcasts; safe where the squares would underflow."""
-    flat = batch.flatten(1)
-    largest = flat.abs().amax(1, keepdim=True)
-    safe = torch.where(largest > 0, largest, 1)
-    return (safe * (flat / safe).norm(dim=1, keepdim=True)).view(-1, *[1] * (batch.ndim - 1))
+    scale = _scale(batch)
+    return scale * _broadcast((batch / scale).flatten(1).norm(dim=1), batch)
 
 
 def unit_step(gradient, norm):
     """The direction of steepest ascent of length 1 in `norm`: g / |g| for "l2", sign(g) for "linf"; 0 where the gradient is 0."""
     if norm == "linf":
         return gradient.sign()
-    largest = gradient.flatten(1).abs().amax(1).view(-1, *[1] * (gradient.ndim - 1))
-    scaled = gradient / torch.where(largest > 0, largest, 1)  # first by the maximum: tiny gradients have no float32 squares
+    scaled = gradient / _scale(gradient)  # first by the maximum: tiny gradients have no float32 squares
     return scaled / l2_norm(scaled).clamp_min(1)
 
 
 def project(delta, eps, norm):
     """The point of the ball of radius eps (broadcasting over delta) nearest to delta, in L2 distance."""
     if norm == "linf":
-        return delta.clamp(-eps, eps) if not isinstance(eps, torch.Tensor) else torch.minimum(torch.maximum(delta, -eps), eps)
+        return delta.clamp(-eps, eps)
     size = l2_norm(delta)
     return delta * torch.where(size > eps, eps / torch.where(size > 0, size, 1), 1)
 
@@ -85,8 +93,8 @@ def random_start(images, eps, norm, start, generator):
     return direction.view_as(images) * eps
 
 
-def _ascend(model, images, labels, loss, sign):
-    """Loss to increase (one per sample), logits, and the gradient for the images alone."""
+def loss_and_gradient(model, images, labels, loss, sign=1):
+    """sign * loss(logits, labels), one per sample; the logits; and its gradient for the images alone. The model runs in its present mode."""
     images = images.detach().requires_grad_()
     logits = model(images)
     check_classes(labels, logits)
@@ -115,7 +123,7 @@ def _one_step(model, images, labels, eps, targeted, loss, bounds, chunk, directi
     with evaluating(model):
         for at in range(0, len(images), chunk):
             part = slice(at, at + chunk)
-            _, _, gradient = _ascend(model, images[part], labels[part], _loss(loss), -1 if targeted else 1)
+            _, _, gradient = loss_and_gradient(model, images[part], labels[part], _loss(loss), -1 if targeted else 1)
             out[part] = _clip(images[part] + eps[part] * direction(gradient), bounds)
     return out
 
@@ -132,10 +140,7 @@ def normalized_gradient(model, images, labels, *, eps, norm="linf", targeted=Fal
     """One step along the gradient itself, scaled so that its size in `norm` is eps: divided by max |g| ("linf") or |g|_2 ("l2")."""
     check_norm(norm)
     def direction(gradient):
-        if norm == "l2":
-            return unit_step(gradient, "l2")
-        largest = gradient.flatten(1).abs().amax(1).view(-1, *[1] * (gradient.ndim - 1))
-        return gradient / torch.where(largest > 0, largest, 1)
+        return unit_step(gradient, "l2") if norm == "l2" else gradient / _scale(gradient)
     return _one_step(model, images, labels, eps, targeted, loss, bounds, chunk, direction)
 
 
@@ -170,7 +175,7 @@ def pgd(model, images, labels, *, eps, norm, steps=20, step_size=None, targeted=
             best = _Best(clean) if keep == "best" else None
             x = begin[part]
             for step in range(steps):
-                values, logits, gradient = _ascend(model, x, y, loss, sign)
+                values, logits, gradient = loss_and_gradient(model, x, y, loss, sign)
                 if best:
                     best.offer(x, values, (logits.argmax(1) == y) == targeted)
                 if callback:
@@ -200,7 +205,7 @@ class _Best:
 
     def offer(self, images, values, fooled):
         better = (fooled & ~self.fooled) | ((fooled == self.fooled) & (values > self.values))
-        self.images = torch.where(better.view(-1, *[1] * (images.ndim - 1)), images, self.images)
+        self.images = torch.where(_broadcast(better, images), images, self.images)
         self.values = torch.where(better, values.to(self.values.dtype), self.values)
         self.fooled = self.fooled | fooled
 

@@ -1,8 +1,8 @@
 """Attributions as plain functions: `attribution(model, images, target, ...) -> a tensor of the images' shape`."""
 import torch
 
-from ._inputs import check_classes, check_images
-from .attacks import cross_entropy, evaluating
+from ._inputs import check_images
+from .attacks import cross_entropy, evaluating, loss_and_gradient
 
 
 def input_gradient(model, images, labels, *, of="loss", bounds=(0, 1), chunk=256):
@@ -20,9 +20,6 @@ def input_gradient(model, images, labels, *, of="loss", bounds=(0, 1), chunk=256
     out = torch.empty_like(images)
     with evaluating(model):
         for at in range(0, len(images), chunk):
-            x = images[at:at + chunk].detach().requires_grad_()
-            y = labels[at:at + chunk]
-            logits = model(x)
-            check_classes(y, logits)
-            out[at:at + chunk], = torch.autograd.grad(scores[of](logits, y).sum(), x)
+            part = slice(at, at + chunk)
+            _, _, out[part] = loss_and_gradient(model, images[part], labels[part], scores[of])
     return out

@@ -3,6 +3,7 @@ import os
 import shutil
 import sys
 
+from ._files import whole
 from .lesson import LESSONS
 
 ROOT = LESSONS.parent
@@ -10,13 +11,11 @@ ROOT = LESSONS.parent
 
 def copy_exercises(root=ROOT):
     """Copy what is new in exercises/ to my-work/; what lies there already is the learner's and stays."""
-    (root / "my-work").mkdir(exist_ok=True)
     for source in sorted((root / "exercises").glob("*.ipynb")):
         target = root / "my-work" / source.name
         if not target.exists():
-            part = target.with_name(target.name + ".part")
-            shutil.copy(source, part)
-            os.replace(part, target)
+            with whole(target) as part:
+                shutil.copy(source, part)
 
 
 def main(options):

@@ -94,11 +94,16 @@ def workbook(unit):
     raise NoSuchPart(f"there is no unit {unit!r}. There is: {', '.join(path.name[:2] for path in folders())}.")
 
 
+def unit_of(id):
+    """The unit of an exercise: "03" for "3.2"."""
+    return id.split(".")[0].zfill(2)
+
+
 def part(id):
     """The part with this id: "3.2" is part 2 of unit 03. Raises ValueError for an unknown one, with those there are."""
     if not isinstance(id, str) or not re.fullmatch(r"\d+\.\d+", id):
         raise NoSuchPart(f'an exercise is named by its number as a string, like "3.2", but came as {id!r}.')
-    book = workbook(id.split(".")[0].zfill(2))
+    book = workbook(unit_of(id))
     for found in book.parts:
         if found.id == id:
             return found
@@ -115,7 +120,7 @@ def namespace(book):
 def function(id, name):
     """The function `name` ("check" or "answer") of the part `id`."""
     found = part(id)
-    space = namespace(workbook(id.split(".")[0].zfill(2)))
+    space = namespace(workbook(unit_of(id)))
     exec(compile(found.check, f"<{name} of {id}>", "exec"), space)
     return space[name]
 
@@ -127,9 +132,9 @@ def parse(path):
     cells = jupytext.read(path, fmt="py:percent").cells
     unit = path.parent.name[:2]
     book = Workbook(unit, path.parent.name, "", [], [], "", path)
-    by_id = {}
+    refuse, by_id = functools.partial(_refuse, path), {}
     for cell in cells:
-        meta, refuse = cell.metadata, functools.partial(_refuse, path)
+        meta = cell.metadata
         opener = next((key for key in OPENERS if key in meta), None)
         hidden = next((key for key in HIDDEN if key in meta), None)
         _vet_marks(cell.source, refuse)
@@ -159,13 +164,13 @@ def parse(path):
             (book.parts[-1].cells if book.parts else book.opening).append(cell)
     heading = re.match(r"# (.+)", book.opening[0].source) if book.opening else None
     if not heading:
-        _refuse(path, "the first cell must be markdown that starts with '# title'")
+        refuse("the first cell must be markdown that starts with '# title'")
     book.title = heading.group(1)
     for promise in ("**You need:**", "**Afterwards you can:**"):
         if promise not in book.opening[0].source:
-            _refuse(path, f"the first cell must say {promise}")
+            refuse(f"the first cell must say {promise}")
     for found in book.parts:
-        _vet(found, functools.partial(_refuse, path))
+        _vet(found, refuse)
     return book
 
 

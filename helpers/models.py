@@ -6,7 +6,6 @@
 import functools
 import hashlib
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from filelock import FileLock
 from torch import nn
 
 from . import data
+from ._files import whole
 
 CHECKPOINTS = Path(__file__).parent / "checkpoints"
 
@@ -115,9 +115,8 @@ def download(name):
     with FileLock(f"{file}.lock"):
         if not file.exists():
             state = get_model_weights(name).DEFAULT.get_state_dict(progress=True, check_hash=True)
-            part = file.with_name(file.name + ".part")
-            torch.save(state, part)
-            os.replace(part, file)
+            with whole(file) as part:
+                torch.save(state, part)
 
 
 if __name__ == "__main__":

@@ -3,11 +3,10 @@ import math
 
 import numpy as np
 import torch
-from matplotlib.figure import Figure
 
 SIGNED = "RdBu_r"      # for perturbations and signed attributions: readable to the colour-blind
 POSITIVE = "viridis"   # for shares and sizes
-CLEAN, ATTACKED, CONTROL = "#0072b2", "#d55e00", "#767676"
+CLEAN, ATTACKED = "#0072b2", "#d55e00"
 
 
 def show_image(ax, image, title="", signed=False, limit=None):
@@ -77,8 +76,3 @@ def curves(ax, x, series, xlabel, ylabel, title=""):
     ax.grid(alpha=0.3)
     if len(series) > 1:
         ax.legend(fontsize=8)
-
-
-def blank(width, height):
-    """A Figure that pyplot does not know of: it is drawn into a widget and leaves nothing behind."""
-    return Figure(figsize=(width, height), layout=None)

@@ -6,7 +6,6 @@ AutoAttack too, which needs torchattacks: pip install -e '.[peers]'.
 import argparse
 import hashlib
 import json
-import os
 import re
 from pathlib import Path
 
@@ -14,7 +13,8 @@ import torch
 from safetensors.torch import save
 
 from . import data, models
-from .attacks import accuracy, fooled, pgd
+from ._files import whole
+from .attacks import fooled, pgd
 from .training import train
 
 RECIPES = {
@@ -34,11 +34,11 @@ def share(hits, n):
 
 def measure(model, test):
     """Clean accuracy, and the share still right after PGD-50 with both losses from two random starts each, at several eps."""
-    n = len(test)
-    figures = {"clean": share(round(accuracy(model, test.images, test.labels) * n), n)}
+    right, n = test[~fooled(model, test.images, test.labels)], len(test)
+    figures = {"clean": share(len(right), n)}
     for norm, sizes in EPS.items():
         for eps in sizes:
-            left = test[~fooled(model, test.images, test.labels)]
+            left = right
             for seed, loss in enumerate(("margin", "cross_entropy", "margin", "cross_entropy")):
                 attacked = pgd(model, left.images, left.labels, eps=eps, norm=norm, steps=50, loss=loss, start="ball",
                                generator=torch.Generator().manual_seed(seed))
@@ -58,14 +58,6 @@ def autoattack(model, test, norm, eps):
     return share(len(left), len(test))
 
 
-def write(path, raw):
-    """All of the bytes or none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(path.name + ".part")
-    scratch.write_bytes(raw)
-    os.replace(scratch, path)
-
-
 def dump(manifest):
     """JSON with a line for each innermost record."""
     text = json.dumps(manifest, indent=1)
@@ -78,7 +70,8 @@ def checkpoint(model, out, name):
     """Write `model` in float16; returns the manifest's file and SHA-256."""
     raw = save({key: value.half() for key, value in model.state_dict().items()})
     file = f"{name.replace('/', '-')}.safetensors"
-    write(out / file, raw)
+    with whole(out / file) as part:
+        part.write_bytes(raw)
     return {"file": file, "sha256": hashlib.sha256(raw).hexdigest()}
 
 
@@ -109,7 +102,8 @@ def main():
     entries[name] = entry | written | {"seconds": round(seconds, 1), "torch": torch.__version__.split("+")[0], "measured": measured}
     path = options.out / "manifest.json"
     manifest = json.loads(path.read_text()) if path.exists() else {}
-    write(path, dump(dict(sorted((manifest | entries).items()))).encode())
+    with whole(path) as part:
+        part.write_text(dump(dict(sorted((manifest | entries).items()))))
     print(json.dumps(entries[name]["measured"], indent=2))
 
 

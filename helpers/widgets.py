@@ -10,9 +10,10 @@ import io
 import ipywidgets as w
 import numpy as np
 import torch
+from matplotlib.figure import Figure   # not pyplot's, which would keep each one
 
 from . import attacks, data, models
-from .plots import ATTACKED, CLEAN, blank, show_image
+from .plots import ATTACKED, CLEAN, show_image, verdict
 
 NETWORKS = {"standard": "mnist5k/standard", "robust (L2)": "mnist5k/robust-l2", "untrained": "mnist5k/standard-untrained"}
 
@@ -83,10 +84,10 @@ def _network(name):
 
 
 def _bars(ax, before, after, classes, labels):
-    """Probabilities of the classes before and after, as pairs of bars."""
+    """The classes' probabilities, from logits before and after, as pairs of bars."""
     at = np.arange(len(classes))
-    ax.bar(at - 0.2, before.numpy(), 0.4, color=CLEAN, label=labels[0])
-    ax.bar(at + 0.2, after.numpy(), 0.4, color=ATTACKED, hatch="//", label=labels[1])
+    ax.bar(at - 0.2, before.softmax(0).numpy(), 0.4, color=CLEAN, label=labels[0])
+    ax.bar(at + 0.2, after.softmax(0).numpy(), 0.4, color=ATTACKED, hatch="//", label=labels[1])
     ax.set_xticks(at, classes, fontsize=8)
     ax.set_yticks([0, 0.5, 1])
     ax.set_ylim(0, 1.05)
@@ -98,12 +99,12 @@ def noise_figure(image=0, network="standard", size=0.2):
     """A digit, the same with each pixel moved up or down by `size` at random, and what the network says of both."""
     one = _digits()[image]
     noisy = attacks.random_signs(one.images, eps=size)
-    before, after = attacks.scores(_network(NETWORKS[network]), torch.cat([one.images, noisy])).softmax(1)
-    figure = blank(8, 2.6)
+    before, after = attacks.scores(_network(NETWORKS[network]), torch.cat([one.images, noisy]))
+    figure = Figure(figsize=(8, 2.6))
     axes = figure.subplots(1, 3, width_ratios=[1, 1, 1.8])
     figure.subplots_adjust(left=0.01, right=0.99, bottom=0.22, top=0.8, wspace=0.15)
-    show_image(axes[0], one.images[0], f"image: {before.argmax()} ({100 * before.max():.0f} %)")
-    show_image(axes[1], noisy[0], f"with noise: {after.argmax()} ({100 * after.max():.0f} %)")
+    show_image(axes[0], one.images[0], f"image: {verdict(before, one.classes)}")
+    show_image(axes[1], noisy[0], f"with noise: {verdict(after, one.classes)}")
     _bars(axes[2], before, after, one.classes, ("image", "with noise"))
     return figure
 
@@ -145,14 +146,14 @@ def attack_figure(image=0, network="standard", attack="pgd", norm="linf", eps=0.
     if attack in ("fgsm", "random signs") and norm == "l2":
         eps = eps / one.images.numel() ** 0.5     # every pixel the same, together of L2 length eps
     result, losses = attack_image(model, one.images, one.labels, attack, norm, eps, steps, target)
-    before, after = attacks.scores(model, torch.cat([one.images, result])).softmax(1)
+    before, after = attacks.scores(model, torch.cat([one.images, result]))
     delta = result - one.images
-    figure = blank(10, 2.5)
+    figure = Figure(figsize=(10, 2.5))
     axes = figure.subplots(1, 5, width_ratios=[1, 1, 1, 1.6, 1.3])
     figure.subplots_adjust(left=0.01, right=0.99, bottom=0.22, top=0.76, wspace=0.25)
-    show_image(axes[0], one.images[0], f"image: {before.argmax()} ({100 * before.max():.0f} %)")
+    show_image(axes[0], one.images[0], f"image: {verdict(before, one.classes)}")
     show_image(axes[1], delta[0], f"change, amplified\nL2 {delta.norm():.2f}, largest {delta.abs().max():.2f}", signed=True)
-    show_image(axes[2], result[0], f"result: {after.argmax()} ({100 * after.max():.0f} %)")
+    show_image(axes[2], result[0], f"result: {verdict(after, one.classes)}")
     _bars(axes[3], before, after, one.classes, ("image", "result"))
     axes[4].plot(losses, marker="o", markersize=3, color=ATTACKED)
     axes[4].set_title("loss of " + (f"the label {one.labels.item()}" if target is None else f"the target {target}"), fontsize=9)

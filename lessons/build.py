@@ -22,6 +22,7 @@ from nbclient import NotebookClient  # noqa: E402
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook  # noqa: E402
 
 from helpers import lesson  # noqa: E402
+from helpers._files import whole  # noqa: E402
 
 SECONDS = {"notebooks": 90, "solutions": 40}   # the whole notebook; a single cell may take a quarter unless it says budget=
 MEGABYTES = 3
@@ -180,7 +181,6 @@ def main():
         path.unlink()
     with tempfile.TemporaryDirectory() as scratch:
         for path, built, executed, why in stale:
-            path.parent.mkdir(exist_ok=True)
             note = ""
             if executed:
                 seconds, slow = execute(built, path.parent.name, Path(scratch) / f"{path.parent.name}-{path.stem}.json")
@@ -188,9 +188,8 @@ def main():
             text = nbformat.writes(built) + "\n"
             if len(text) > MEGABYTES * 1e6:
                 note += f"\n    {len(text) / 1e6:.1f} MB, over {MEGABYTES} MB"
-            part = path.with_name(path.name + ".part")
-            part.write_text(text)
-            os.replace(part, path)
+            with whole(path) as part:
+                part.write_text(text)
             print(f"built {path.relative_to(ROOT)}{note}", flush=True)
 
 

@@ -31,7 +31,7 @@ def answers(unit, solved):
 
 
 def answer(part, solved):
-    return answers(part.id.split(".")[0].zfill(2), solved)[part.target]
+    return answers(lesson.unit_of(part.id), solved)[part.target]
 
 
 @pytest.mark.parametrize("part", PARTS, ids=ids)
