@@ -2,6 +2,7 @@
 # make test    everything that must hold, set-up included
 # make build   lessons/ -> notebooks/, exercises/, solutions/ (only what changed)
 # make check   is what is committed what the lessons say?
+# make bench   timings, into benchmarks/*.md
 # make clean   remove the environment and caches; my-work/ stays
 # CPU=1        with lab or test, the first time: PyTorch's CPU builds, 4 GB less to download
 # PYTHON=...   the Python (3.11 or newer) to make the environment with
@@ -9,11 +10,11 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: lab test build check clean
+.PHONY: lab test build check bench clean
 lab: $(VENV)/installed
 	$(BIN)/python -m helpers.lab $(LAB_OPTIONS)
 
-test: $(VENV)/installed-peers check
+test: $(VENV)/installed-test check
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 	WORKBOOK_PROGRESS=$$(mktemp -d)/progress.json $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=300 -q solutions
 
@@ -23,8 +24,11 @@ build: $(VENV)/installed
 check: $(VENV)/installed
 	$(BIN)/python lessons/build.py --check
 
+bench: $(VENV)/installed-test
+	$(BIN)/python -m benchmarks.explorers
+
 clean:
-	rm -rf $(VENV) *.egg-info .pytest_cache .hypothesis
+	rm -rf $(VENV) *.egg-info .pytest_cache .hypothesis test-results
 	find . -name __pycache__ -not -path './my-work/*' -prune -exec rm -rf {} +
 
 $(VENV)/bin/python:
@@ -41,6 +45,6 @@ endif
 	$(BIN)/python -m pip install -e .
 	@touch $@
 
-$(VENV)/installed-peers: $(VENV)/installed
-	$(BIN)/python -m pip install -e '.[peers]'
+$(VENV)/installed-test: $(VENV)/installed
+	$(BIN)/python -m pip install -e '.[test]'
 	@touch $@

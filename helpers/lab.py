@@ -7,6 +7,7 @@ from ._files import whole
 from .lesson import LESSONS
 
 ROOT = LESSONS.parent
+LARGEST_UPLOAD = 100_000_000   # bytes; a message above this ends the connection to the kernel, below it a widget can say what is wrong
 
 
 def copy_exercises(root=ROOT):
@@ -20,10 +21,16 @@ def copy_exercises(root=ROOT):
 
 def main(options):
     copy_exercises()
-    # Only this computer can connect, and only with the token, which stays on.
-    here = ["--ip=localhost", f"--ServerApp.root_dir={ROOT}", "--LabApp.default_url=/lab/tree/my-work/00_start_here.ipynb"]
+    here = [
+        "--ip=localhost",           # only this computer can connect, and only with the token, which stays on
+        f"--ServerApp.root_dir={ROOT}",
+        "--LabApp.default_url=/lab/tree/my-work/00_start_here.ipynb",
+        f"--ServerApp.tornado_settings={{'websocket_max_message_size': {LARGEST_UPLOAD}}}",
+    ]
     if hasattr(os, "getuid") and os.getuid() == 0:
         here.append("--allow-root")   # a bare container has no other user
+    # helpers/labconfig switches off the news, which would need a network and greet a learner with a question about them.
+    os.environ["JUPYTER_CONFIG_PATH"] = os.pathsep.join(filter(None, [str(ROOT / "helpers"), os.environ.get("JUPYTER_CONFIG_PATH")]))
     from jupyterlab.labapp import main as lab
     sys.exit(lab([*here, *options]))
 

@@ -1,7 +1,7 @@
 """Train a committed checkpoint again: python -m helpers.train RECIPE [--out FOLDER]
 
 Writes the weights, the untrained twin's, and the manifest's entries with the figures it measured. Robust networks are measured with
-AutoAttack too, which needs torchattacks: pip install -e '.[peers]'.
+AutoAttack too, which needs torchattacks: pip install -e '.[test]'.
 """
 import argparse
 import hashlib

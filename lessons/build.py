@@ -110,7 +110,7 @@ def execute(built, folder, progress):
             slow.append(f"{seconds:.0f} s (budget {budget:g} s): {cell.source.splitlines()[0]}")
 
     # A folder that is not there: what is committed was made from what is always there. Relative, so that no path of ours gets in.
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "WORKBOOK_PROGRESS": str(progress), "WORKBOOK_DATA": "../data"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "WORKBOOK_PROGRESS": str(progress), "WORKBOOK_DATA": "../data", "WORKBOOK_STILLS": "1"}
     began = time.perf_counter()
     client = NotebookClient(built, timeout=600, kernel_name="python3", store_widget_state=False, on_cell_execute=before, on_cell_executed=after,
                             resources={"metadata": {"path": str(ROOT / folder)}})

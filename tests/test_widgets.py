@@ -1,69 +1,282 @@
 """Explorers without a browser: real ipywidgets, values set, outputs looked at."""
 import base64
+import datetime
 import io
+import threading
+import time
 
 import pytest
+import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from helpers import widgets
+from helpers import attacks, widgets
+from helpers.widgets import attack, noise
+from helpers.widgets.explorer import Latest
+from .test_pictures import as_bytes
 
-EXPLORERS = {"noise": widgets.noise_explorer, "attack": widgets.attack_explorer}
-each_explorer = pytest.mark.parametrize("make", EXPLORERS.values(), ids=EXPLORERS)
+each_explorer = pytest.mark.parametrize("name", widgets.EXPLORERS)
+
+
+def shown(explorer):
+    """What is there when everything is computed: (picture, words). An error in a callback is in the words, and fails the test."""
+    explorer.work.wait()
+    assert "Error" not in explorer.words.value, explorer.words.value
+    assert not explorer.busy.value
+    return bytes(explorer.picture.value), explorer.words.value
+
+
+def other_values(control):
+    """Values that a control can take: all of a menu, the ends of a range."""
+    if isinstance(control, widgets.ImagePicker):
+        return [1, len(control.images) - 1, control.images.images[2:3]]
+    if hasattr(control, "options"):
+        return [option[1] if isinstance(option, tuple) else option for option in control.options]
+    return [control.min, control.max]
 
 
 @each_explorer
-def test_every_control_changes_the_picture_without_an_error(make):
-    explorer = make()
-    assert bytes(explorer.picture.value).startswith(b"\x89PNG") and explorer.state.value == ""
-    for name, control in explorer.controls.items():
-        assert control.description, name
-        before, old = explorer.picture.value, control.value
-        options = getattr(control, "options", None)
-        if options:
-            values = [option[1] if isinstance(option, tuple) else option for option in options]
-            control.value = next(value for value in values if value != old)
-        else:
-            control.value = control.min if control.value != control.min else control.max
-        assert explorer.state.value == "", (name, explorer.state.value)
-        assert explorer.picture.value != before, name
+def test_every_value_of_every_control_changes_the_picture_without_an_error(name):
+    explorer = widgets.EXPLORERS[name]()
+    assert shown(explorer)[0].startswith(b"\x89PNG")
+    for setting, control in explorer.controls.items():
+        old = control.value
+        for value in other_values(control):
+            before = shown(explorer)[0]
+            if isinstance(value, torch.Tensor) or value != control.value:
+                control.value = value
+                assert shown(explorer)[0] != before, (setting, value)
         control.value = old
 
 
 @each_explorer
-def test_without_a_kernel_there_is_a_contact_sheet_and_a_text(make):
-    bundle = make()._repr_mimebundle_()
-    assert "application/vnd.jupyter.widget-view+json" in bundle
-    assert "explorer" in bundle["text/plain"]
+def test_every_control_has_a_label_and_every_figure_words(name):
+    explorer = widgets.EXPLORERS[name]()
+    for setting, control in explorer.controls.items():
+        assert isinstance(control, widgets.ImagePicker) or control.description, setting
+    assert len(shown(explorer)[1]) > 30
+    explorer.controls[next(iter(explorer.controls))].value = 7
+    assert "7" in shown(explorer)[1]
+
+
+@each_explorer
+def test_its_function_is_pure(name):
+    explorer = widgets.EXPLORERS[name]()
+    for settings in explorer.sheet:
+        first, second = explorer.draw(**settings), explorer.draw(**settings)
+        assert first.png() == second.png() and first.words == second.words
+
+
+@each_explorer
+def test_without_a_kernel_there_is_a_contact_sheet_and_a_text(name, monkeypatch):
+    explorer = widgets.EXPLORERS[name]()
+    assert "image/png" not in explorer._repr_mimebundle_(), "where a kernel runs, nobody waits for it"
+    monkeypatch.setenv("WORKBOOK_STILLS", "1")
+    bundle = explorer._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in bundle and "xplorer" in bundle["text/plain"]
     sheet = Image.open(io.BytesIO(base64.b64decode(bundle["image/png"])))
-    assert sheet.width > 500 and sheet.height > 300
+    assert sheet.width > 500 and sheet.height > 150 * len(explorer.sheet)
 
 
-def test_an_error_shows_in_words_and_the_last_picture_stays():
-    explorer = widgets.noise_explorer()
-    before = explorer.picture.value
-    explorer.draw = lambda **settings: 1 / 0
-    explorer.redraw()
-    assert "ZeroDivisionError: division by zero" in explorer.state.value and explorer.picture.value == before
+# ---- the pattern ----
 
+def plain(value=0, **settings):
+    return widgets.Picture(Figure(figsize=(1, 1)), f"value {value}")
+
+
+def explorer(draw, **options):
+    import ipywidgets
+    return widgets.Explorer(draw, {"value": ipywidgets.IntSlider(min=0, max=100, description="value")}, [{"value": 1}], "Explorer", **options)
+
+
+def test_the_last_request_wins_and_not_all_are_drawn():
+    drawn, go = [], threading.Event()
+
+    def slow(value):
+        drawn.append(value)
+        go.wait(10)
+        return plain(value)
+    it = explorer(slow)
+    while not drawn:
+        time.sleep(0.01)
+    assert "computing" in it.busy.value, "busy while it computes"
+    for value in range(1, 51):
+        it.controls["value"].value = value
+    go.set()
+    assert "value 50" in shown(it)[1]
+    assert drawn == [0, 50]
+
+
+def test_a_picture_that_grows_is_seen_growing_and_gives_way_to_a_newer_request():
+    seen, go = [], threading.Event()
+
+    def growing(value):
+        for step in range(5):
+            seen.append((value, step))
+            yield widgets.Picture(Figure(figsize=(1, 1)), f"value {value}, step {step}", (step + 1) / 5)
+            if value == 0 and step == 1:
+                go.wait(10)
+    it = explorer(growing)
+    while "step 1" not in it.words.value:
+        time.sleep(0.01)
+    assert it.bar.value == 0.4 and it.bar.layout.display is None and it.stop.layout.display is None
+    it.controls["value"].value = 9
+    go.set()
+    assert "value 9, step 4" in shown(it)[1]
+    assert seen == [(0, 0), (0, 1), (0, 2), *((9, step) for step in range(5))]
+    assert it.bar.layout.display == "none"
+
+
+def test_stop_keeps_what_is_there():
+    def endless(value):
+        step = 0
+        while True:
+            step += 1
+            time.sleep(0.005)
+            yield widgets.Picture(Figure(figsize=(1, 1)), f"step {step}", 0.5)
+    it = explorer(endless)
+    while "step 2" not in it.words.value:
+        time.sleep(0.01)
+    it.stop.click()
+    assert "step" in shown(it)[1]
+    it.controls["value"].value = 3      # and it starts again
+    it.stop.click()
+    it.work.wait()
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("division by <zero>"), ValueError("eps must not be negative")])
+def test_an_error_shows_in_words_and_the_last_picture_stays(error):
+    def draw(value):
+        if value:
+            raise error
+        return plain(value)
+    it = explorer(draw)
+    before = shown(it)[0]
+    it.controls["value"].value = 1
+    it.work.wait()
+    assert type(error).__name__ in it.words.value and "<zero>" not in it.words.value
+    assert bytes(it.picture.value) == before and not it.busy.value
+    it.controls["value"].value = 0
+    assert "value 0" in shown(it)[1]
+
+
+def test_waiting_has_an_end():
+    go = threading.Event()
+    work = Latest(lambda busy: None)
+    work.put(lambda outdated: go.wait(10))
+    with pytest.raises(TimeoutError, match="still computing after 0.01 s"):
+        work.wait(0.01)
+    go.set()
+    work.wait()
+
+
+# ---- picking an image ----
+
+def test_a_page_of_images_the_arrows_and_the_filter(digits):
+    picker = widgets.ImagePicker(digits, per_page=12)
+    assert [button.tooltip for button in picker.tiles] == [f"image {i}: {digits.labels[i]}" for i in range(12)]
+    picker.tiles[5].click()
+    assert picker.value == picker.number.value == 5 and f"labelled {digits.labels[5]}" in picker.said.value
+    picker._turn(-1)
+    assert picker.places == [36, 37, 38, 39], "from the first page back to the last"
+    assert [button.layout.visibility for button in picker.tiles] == ["visible"] * 4 + ["hidden"] * 8
+    picker.tiles[3].click()
+    assert picker.value == 39
+    picker.kind.value = 6
+    assert picker.places == (digits.labels == 6).nonzero()[:, 0].tolist() and picker.value == 39
+    picker.number.value = 1     # a 3: the filter gives way
+    assert picker.kind.value == -1 and picker.value == 1 and 1 in picker.places
+
+
+def upload(picker, name, content):
+    picker.upload.value = ({"name": name, "type": "", "size": len(content), "content": memoryview(content), "last_modified": datetime.datetime(2026, 1, 1)},)
+
+
+def test_your_own_picture(digits):
+    picker = widgets.ImagePicker(digits, light_on_dark=True)
+    upload(picker, "mine<b>.png", as_bytes(Image.new("RGB", (300, 400), "white")))
+    assert isinstance(picker.value, torch.Tensor) and picker.value.shape == (1, 1, 28, 28) and picker.value.max() == 0
+    assert "mine&lt;b&gt;.png" in picker.said.value and picker.upload.value == ()
+    mine = picker.value
+    upload(picker, "notes.txt", b"hello")
+    assert picker.value is mine and "notes.txt is not a picture" in picker.said.value and "PNG, JPEG" in picker.said.value
+    picker.tiles[0].click()     # back to the set, also to the image that was chosen before
+    assert picker.value == 0 and "labelled" in picker.said.value
+
+
+# ---- films ----
+
+def pages(n=5, error=None):
+    for i in range(n):
+        yield widgets.Picture(Figure(figsize=(1, 1), facecolor=(i / n, 0, 0)), f"frame {i}")
+    if error:
+        raise error
+
+
+def test_a_film_plays_scrubs_and_is_saved(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    film = widgets.Film(pages(), total=5, name="growth")
+    film.work.wait()
+    assert film.slider.max == film.player.max == 4 and film.words.value == "frame 0"
+    first = film.picture.value
+    film.slider.value = 3
+    assert film.words.value == "frame 3" and film.picture.value != first
+    film.save.click()
+    film.save.click()
+    assert "saved as growth-2.gif" in film.words.value
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["growth-2.gif", "growth.gif"]
+    with Image.open("growth.gif") as saved:
+        assert saved.n_frames == 5 and saved.info["loop"] == 0 and saved.info["duration"] == 120
+
+
+def test_a_film_that_fails_keeps_its_frames_and_says_why(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    film = widgets.Film(pages(3, ValueError("no more <light>")), total=5)
+    film.work.wait()
+    assert len(film.frames) == 3 and "ValueError: no more &lt;light&gt;" in film.words.value and film.bar.layout.display == "none"
+    none = widgets.Film(pages(0))
+    none.work.wait()
+    none.save.click()
+    assert "the film has no frames" in none.words.value and not list(tmp_path.iterdir())
+
+
+def test_a_committed_film_moves_and_has_a_still_beside_it(monkeypatch):
+    from IPython.utils.capture import capture_output
+    monkeypatch.setenv("WORKBOOK_STILLS", "1")
+    with capture_output():
+        bundle = widgets.Film(pages(), total=5, describe="Red grows")._repr_mimebundle_()
+    assert "data:image/gif;base64" in bundle["text/html"] and "alt='Red grows'" in bundle["text/html"]
+    film = widgets.Film(pages(), total=5)
+    film.work.wait()
+    assert Image.open(io.BytesIO(film.still())).size == (3 * 96, 2 * 96)
+    monkeypatch.setattr("helpers.widgets.film.MAX_COMMITTED", 100)
+    with pytest.raises(ValueError, match="make it smaller"):
+        film._repr_mimebundle_()
+
+
+# ---- units 00 and 03 ----
 
 @pytest.mark.parametrize("settings", [
     dict(attack="fgsm"), dict(attack="random signs"), dict(attack="gradient", norm="l2", eps=2.0), dict(target="4", steps=3),
     dict(network="untrained"), dict(image=999, norm="l2", eps=0.0)])
-def test_the_attack_figure_is_a_pure_function(settings):
-    first, second = (widgets.png(widgets.attack_figure(**settings)) for _ in range(2))
-    assert first == second
-    assert isinstance(widgets.attack_figure(**settings), Figure)
+def test_the_attack_picture(settings):
+    first, second = attack.attack_picture(**settings), attack.attack_picture(**settings)
+    assert first.png() == second.png()
+    assert ("towards 4" in first.words) == ("target" in settings)
+
+
+def test_a_picture_without_a_label_is_attacked_away_from_what_it_is_taken_for(digits):
+    shown_as = attack.attack_picture(image=digits.images[:1]).words
+    assert shown_as.replace("your picture", "image 0, a 6,") == attack.attack_picture(image=0).words
+    assert "your picture" in noise.noise_picture(image=digits.images[:1]).words
 
 
 def test_the_attack_of_the_explorer_is_that_of_the_library(digits, cnn):
-    import torch
-    from helpers import attacks
     x, y = digits.images[:1], digits.labels[:1]
-    result, losses = widgets.attack_image(cnn, x, y, "pgd", "l2", 1.5, 10)
+    result, losses = attack.attack_image(cnn, x, y, "pgd", "l2", 1.5, 10)
     assert torch.equal(result, attacks.pgd(cnn, x, y, eps=1.5, norm="l2", steps=10, keep="last"))
     assert len(losses) == 11 and losses[-1] > losses[0]
-    _, towards = widgets.attack_image(cnn, x, y, "fgsm", "linf", 0.1, 1, target=3)
+    _, towards = attack.attack_image(cnn, x, y, "fgsm", "linf", 0.1, 1, target=3)
     assert towards[1] < towards[0], "the loss of the target falls"
 
 

@@ -119,7 +119,8 @@ def answer(guess):
 
 # %% [markdown] part="0.4" minutes=3 core=true
 # ## Something to move
-# Cells with sliders work too. Move the noise size, choose another network or another digit. At which size do *you* stop reading the digit, and at which
+# Cells with sliders work too, by mouse and by keyboard. Move the noise size, choose another network or another digit, or bring a picture of your own
+# (it stays on this computer). At which size do *you* stop reading the digit, and at which
 # does the network?
 
 # %%

@@ -185,7 +185,8 @@ for name, network in {"untrained": untrained, "standard": model, "robust": robus
 # ## Try it
 # Pick an image, a network, an attack, a norm, a size, a target. (Without a running kernel you see a sheet of five settings; what a row does not name is
 # as in a PGD attack on the standard network, L-infinity, eps 0.15, 20 steps.)
-# Things to try: the robust network at L2 size 1.5; the same at 4; random signs at 0.3; target 1 against target 8.
+# Things to try: the robust network at L2 size 1.5; the same at 4; random signs at 0.3; target 1 against target 8; a digit of your own, drawn or
+# photographed (*your own picture*; it stays on this computer).
 
 # %%
 from helpers.widgets import attack_explorer

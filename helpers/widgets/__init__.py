@@ -1,0 +1,11 @@
+"""Explorers, one module each; a film player; a picker of images. The pattern is in `explorer.py`, how to add one in CONTRIBUTING.md."""
+from .attack import attack_explorer
+from .explorer import Explorer, Picture
+from .film import Film
+from .noise import noise_explorer
+from .picker import ImagePicker
+
+EXPLORERS = {   # by unit: each is tested with and without a browser, and timed by `make bench`
+    "00 noise": noise_explorer,
+    "03 attack": attack_explorer,
+}
