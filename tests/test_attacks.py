@@ -5,8 +5,10 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from helpers import attacks
+from helpers import attacks, data, models
+from helpers import attribution, visualisation
 from helpers.attribution import input_gradient
+from helpers.lime import lime_image
 from helpers.checking import images as random_images
 from helpers.checking import linear
 
@@ -16,8 +18,33 @@ KERNELS = {
     "pgd l2": lambda model, x, y, **more: attacks.pgd(model, x, y, eps=1.0, norm="l2", steps=4, start="ball", **more),
     "pgd linf": lambda model, x, y, **more: attacks.pgd(model, x, y, eps=0.1, norm="linf", steps=4, start="radius", **more),
     "min_norm": lambda model, x, y, **more: attacks.min_norm(model, x, y, norm="l2", eps_max=3.0, halvings=3, steps=3, **more)[0],
+    "pgd first": lambda model, x, y, **more: attacks.pgd(model, x, y, eps=0.1, norm="linf", steps=4, keep="first", decay=True, **more),
+    "pgd restarts": lambda model, x, y, **more: attacks.pgd(model, x, y, eps=0.5, norm="l2", steps=2, start="ball", restarts=2, **more),
+    "robust_accuracy": lambda model, x, y, **more: x * attacks.robust_accuracy(model, x, y, 0.1, norm="linf", steps=3, **more)[1].view(-1, 1, 1, 1),
     "input_gradient": lambda model, x, y, **more: input_gradient(model, x, y, **more),
+    "gradient_x_input": lambda model, x, y, **more: attribution.gradient_x_input(model, x, y, **more),
+    "smooth_grad": lambda model, x, y, **more: attribution.smooth_grad(model, x, y, n_samples=5, **more),
+    "integrated_gradients": lambda model, x, y, **more: attribution.integrated_gradients(model, x, y, steps=3, **more),
+    "occlusion": lambda model, x, y, **more: attribution.occlusion(model, x, y, size=8, stride=5, **more),
+    "occlusion_x_gradient": lambda model, x, y, **more: attribution.occlusion_x_gradient(model, x, y, size=14, **more),
+    "gradients_over_training": lambda model, x, y, **more: attribution.gradients_over_training([model, model], x, y, **more),
+    "expected_gradients": lambda model, x, y, **more: attribution.expected_gradients(model, x, y, grey(x), n_samples=5, **more),
+    "lime_image": lambda model, x, y, **more: lime_image(model, x, y, segments=quarters(x), n_samples=9, **more),
+    "class_traversal": lambda model, x, y, chunk=None: visualisation.class_traversal(model, x, y, eps=2.0, step_size=0.5, steps=3)[-1],
 }
+
+
+def grey(images):
+    """Two grey images like these."""
+    return torch.full_like(images[:2], 0.3) if isinstance(images, torch.Tensor) and len(images) else torch.full((2, 1, 28, 28), 0.3)
+
+
+def quarters(images):
+    """Four square segments for each image."""
+    if not isinstance(images, torch.Tensor) or images.ndim != 4:
+        return None
+    half = (torch.arange(images.shape[2]) >= images.shape[2] // 2).long()
+    return (2 * half[:, None] + half).expand(len(images), -1, -1)
 each_kernel = pytest.mark.parametrize("kernel", KERNELS.values(), ids=KERNELS)
 each_norm = pytest.mark.parametrize("norm", ["l2", "linf"])
 
@@ -227,11 +254,12 @@ def test_no_images_give_no_images(kernel, cnn):
 @each_norm
 @settings(max_examples=25, deadline=None)
 @given(n=st.integers(1, 4), side=st.integers(1, 5), channels=st.sampled_from([1, 3]), eps=st.floats(0, 2), double=st.booleans(),
-       start=st.sampled_from([None, "ball", "radius"]), targeted=st.booleans(), keep=st.sampled_from(["best", "last"]))
-def test_pgd_stays_in_the_ball_and_in_the_box(norm, n, side, channels, eps, double, start, targeted, keep):
+       start=st.sampled_from([None, "ball", "radius"]), targeted=st.booleans(), keep=st.sampled_from(["best", "last", "first"]), decay=st.booleans(), restarts=st.integers(1, 2))
+def test_pgd_stays_in_the_ball_and_in_the_box(norm, n, side, channels, eps, double, start, targeted, keep, decay, restarts):
     dtype = torch.float64 if double else torch.float32
     net, x = linear(shape=(channels, side, side)).to(dtype), random_images(n, (channels, side, side), 0, 1).to(dtype)
-    out = attacks.pgd(net, x, torch.arange(n) % 3, eps=eps, norm=norm, steps=3, start=start, targeted=targeted, keep=keep)
+    out = attacks.pgd(net, x, torch.arange(n) % 3, eps=eps, norm=norm, steps=3, start=start, targeted=targeted, keep=keep, decay=decay,
+                      restarts=restarts if start else 1)
     assert out.shape == x.shape and out.dtype == dtype
     assert out.min() >= 0 and out.max() <= 1
     assert (size(out - x, norm) <= eps * (1 + 1e-5) + 1e-6).all()
@@ -271,10 +299,124 @@ def test_the_best_iterate_is_kept_and_the_last_one_tested(digits, cnn):
         assert (attacks.fooled(cnn, best, y) >= attacks.fooled(cnn, last, y)).all()
 
 
+class Loud(torch.nn.Module):
+    """A network whose logits are so far apart that cross-entropy in float32 is exactly 0."""
+
+    def __init__(self, net, times):
+        super().__init__()
+        self.net, self.times = net, times
+
+    def forward(self, x):
+        return self.times * self.net(x)
+
+
+@each_norm
+@pytest.mark.parametrize("targeted", [False, True])
+def test_saturated_cross_entropy_neither_stalls_nor_gives_nan(norm, targeted, digits, cnn):
+    """Logits times 100: the verdicts stay the same, and so does the direction of the loss; only its size is gone."""
+    x, y = digits.images, digits.labels
+    goal = (y + 1) % 10 if targeted else y
+    loud, options = Loud(cnn, 100.0), dict(eps=0.2 if norm == "linf" else 2.5, norm=norm, targeted=targeted)
+    assert (attacks.cross_entropy(attacks.scores(loud, x), y) == 0).float().mean() > 0.9 and (input_gradient(loud, x, y) == 0).all((1, 2, 3)).any()
+    quiet = attacks.fooled(cnn, attacks.pgd(cnn, x, goal, loss="margin", **options), goal, targeted=targeted)
+    hit = attacks.fooled(cnn, attacks.pgd(loud, x, goal, **options), goal, targeted=targeted)
+    assert quiet.float().mean() > 0.5 and (hit != quiet).float().mean() <= 0.1
+    if not targeted:
+        one_step = attacks.fooled(cnn, attacks.fgsm(loud, x, y, eps=0.2), y)
+        assert one_step.float().mean() > 0.7
+
+
+def test_log_odds_is_cross_entropy_without_its_end():
+    logits = (10 * torch.randn(50, 7, generator=torch.Generator().manual_seed(0))).double().requires_grad_()
+    labels = torch.arange(50) % 7
+    odds = attacks.log_odds(logits, labels)
+    assert torch.allclose(F.softplus(odds), attacks.cross_entropy(logits, labels))
+    directions = [F.normalize(torch.autograd.grad(values.sum(), logits, retain_graph=True)[0], dim=1) for values in (odds, attacks.cross_entropy(logits, labels))]
+    assert torch.allclose(*directions, atol=1e-9)
+    net = linear(classes=7, shape=(1, 2, 2)).double()
+    x = torch.rand(50, 1, 2, 2, generator=torch.Generator().manual_seed(0)).double()
+    _, _, known = attacks.loss_and_gradient(net, x, labels, attacks.log_odds, -1)
+    _, _, derived = attacks.loss_and_gradient(net, x, labels, lambda *both: attacks.log_odds(*both), -1)
+    assert torch.allclose(known, derived, atol=1e-12), "the gradient we write down is autograd's"
+
+
+def test_restarts_keep_the_best_of_each_sample(digits, cnn):
+    x, y = digits.images, digits.labels
+    options = dict(eps=1.0, norm="l2", steps=3, start="ball")
+    generator = torch.Generator().manual_seed(7)
+    singles = [attacks.pgd(cnn, x, y, generator=generator, **options) for _ in range(3)]
+    for keep in ("best", "last", "first"):
+        joint = attacks.pgd(cnn, x, y, restarts=3, keep=keep, generator=torch.Generator().manual_seed(7), **options)
+        hits = torch.stack([attacks.fooled(cnn, one, y) for one in singles]).any(0)
+        assert (attacks.fooled(cnn, joint, y) == hits).float().mean() >= (1 if keep == "best" else 0.9)
+    losses = torch.stack([attacks.cross_entropy(attacks.scores(cnn, one), y) for one in singles])
+    best = attacks.cross_entropy(attacks.scores(cnn, attacks.pgd(cnn, x, y, restarts=3, generator=torch.Generator().manual_seed(7), **options)), y)
+    assert torch.allclose(best[~hits], losses.amax(0)[~hits], rtol=1e-4)
+
+
+@each_norm
+def test_the_first_that_fools_is_kept_and_leaves_the_batch(norm, digits, cnn):
+    x, y, sizes = digits.images, digits.labels, []
+    eps = 0.15 if norm == "linf" else 1.5
+    trail = []
+    attacks.pgd(cnn, x, y, eps=eps, norm=norm, callback=lambda step, z, losses: trail.append(z))
+    first = attacks.pgd(cnn, x, y, eps=eps, norm=norm, keep="first", callback=lambda step, z, losses: sizes.append(len(z)))
+    hits = torch.stack([attacks.fooled(cnn, z, y) for z in trail])
+    assert torch.equal(attacks.fooled(cnn, first, y), hits.any(0))
+    for i in range(len(x)):
+        at = hits[:, i].nonzero()[0, 0] if hits[:, i].any() else -1
+        assert torch.allclose(first[i], trail[at][i], atol=1e-5)
+    assert sizes[0] == len(x) and sizes == sorted(sizes, reverse=True) and sizes[-1] < len(x) / 2
+
+
+def test_falling_steps_find_more(digits):
+    """The figure behind robust_accuracy's choice: on the robust network at L2 1.5, against steps of one size."""
+    robust = models.load("mnist5k/robust-l2")
+    test = data.load("mnist5k")[:200]
+    left = {decay: (~attacks.fooled(robust, attacks.pgd(robust, test.images, test.labels, eps=1.5, norm="l2", steps=50, decay=decay), test.labels)).sum()
+            for decay in (False, True)}
+    assert left[True] < left[False]
+
+
+# ---- robust accuracy ----
+
+@each_norm
+def test_robust_accuracy_of_a_linear_network_is_known(norm):
+    net, x = linear(classes=2).double(), random_images(200).double()
+    y = net(x).argmax(1)
+    normal, gap = net.weights[1] - net.weights[0], (net(x)[:, 1] - net(x)[:, 0]).abs()
+    distance = gap / (normal.norm() if norm == "l2" else normal.abs().sum())
+    for eps in distance.quantile(torch.tensor([0.2, 0.5, 0.8]).double()).tolist():
+        share, robust = attacks.robust_accuracy(net, x, y, eps, norm=norm, bounds=None)
+        clear = (distance - eps).abs() > 1e-3
+        assert torch.equal(robust[clear], (distance > eps)[clear]) and share == robust.double().mean().item()
+    each, _ = attacks.robust_accuracy(net, x, y, 0.99 * distance, norm=norm, bounds=None)
+    none, _ = attacks.robust_accuracy(net, x, y, 1.02 * distance + 1e-6, norm=norm, bounds=None)
+    assert each == 1 and none == 0, "one eps for each image"
+
+
+def test_robust_accuracy_counts_what_is_wrong_already_and_never_rises(digits, cnn):
+    x, y = digits.images, torch.where(torch.arange(40) < 10, (digits.labels + 1) % 10, digits.labels)
+    verdicts = [attacks.robust_accuracy(cnn, x, y, eps, norm="linf", steps=10)[1] for eps in (0.0, 0.05, 0.3)]
+    assert not verdicts[0][:10].any() and torch.equal(verdicts[0], ~attacks.fooled(cnn, x, y))
+    assert (verdicts[1] <= verdicts[0]).all() and (verdicts[2] <= verdicts[1]).all() and verdicts[2].sum() <= 1
+    weak = attacks.robust_accuracy(cnn, x, y, 0.08, norm="linf", steps=2, restarts=1, losses=("cross_entropy",))[0]
+    assert attacks.robust_accuracy(cnn, x, y, 0.08, norm="linf")[0] <= weak
+
+
+def test_channels_last_images_give_the_same(digits):
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(4 * 36, 10)).double()
+    x, y = random_images(6, (3, 8, 8), 0, 1).double(), torch.arange(6)
+    other = x.contiguous(memory_format=torch.channels_last)
+    for kernel in (lambda z: attacks.pgd(net, z, y, eps=0.1, norm="l2", start="ball"), lambda z: attribution.smooth_grad(net, z, y, n_samples=3),
+                   lambda z: attribution.occlusion(net, z, y, size=3, stride=2)):
+        assert torch.allclose(kernel(x), kernel(other), atol=1e-12) and kernel(x).is_contiguous()
+
+
 def test_the_callers_own_loss_and_generator(digits, cnn):
     x, y = digits.images[:5], digits.labels[:5]
     own = attacks.pgd(cnn, x, y, eps=1.0, norm="l2", loss=lambda logits, labels: F.cross_entropy(logits, labels, reduction="none"))
-    assert torch.equal(own, attacks.pgd(cnn, x, y, eps=1.0, norm="l2"))
+    assert torch.allclose(own, attacks.pgd(cnn, x, y, eps=1.0, norm="l2"), atol=1e-4)
 
     def started(seed):
         return attacks.pgd(cnn, x, y, eps=1.0, norm="l2", steps=1, start="ball", generator=seed and torch.Generator().manual_seed(seed))
@@ -316,7 +458,9 @@ def test_lbfgs_wants_targets_that_the_network_has(cnn):
     (dict(eps=float("nan")), "eps must not be negative or NaN"),
     (dict(eps=torch.tensor([0.1, 0.2])), r"eps must be one number or one per image \(3\)"),
     (dict(eps=0.1, norm="l1"), "norm must be one of 'l2', 'linf', but came as 'l1'"),
-    (dict(eps=0.1, steps=0), "steps must be at least 1"),
+    (dict(eps=0.1, steps=0), "steps and restarts must be at least 1, but came as 0 and 1"),
+    (dict(eps=0.1, restarts=3), "restarts without a random start would all be the same"),
+    (dict(eps=0.1, chunk=0), "chunk must be at least 1"),
     (dict(eps=0.1, start="anywhere"), "start must be"),
     (dict(eps=0.1, keep="all"), "keep must be"),
     (dict(eps=0.1, loss="hinge"), "loss must be one of 'cross_entropy', 'margin' or a function"),
@@ -329,7 +473,7 @@ def test_bad_options_get_one_clear_error(cnn, options, says):
 
 
 def test_an_unknown_quantity_to_differentiate(cnn):
-    with pytest.raises(ValueError, match="of must be one of 'loss', 'logit', 'log_probability', but came as 'score'"):
+    with pytest.raises(ValueError, match="of must be one of 'logit', 'log_probability', 'loss' or a function.*but came as 'score'"):
         input_gradient(cnn, *GOOD, of="score")
 
 

@@ -23,7 +23,7 @@ def test_a_checkpoint_does_what_the_manifest_says(name):
 def test_the_networks_are_good_enough():
     standard, robust = (models.info(f"mnist5k/{kind}")["measured"] for kind in ("standard", "robust-l2"))
     assert standard["clean"]["share"] >= 0.97
-    assert robust["clean"]["share"] >= 0.96 and robust["pgd50 l2 1.5"]["share"] >= 0.8
+    assert robust["clean"]["share"] >= 0.96 and robust["pgd50 l2 1.5"]["share"] >= 0.75
     assert 0.7 < robust["autoattack l2 1.5"]["share"] <= robust["pgd50 l2 1.5"]["share"]
     for figures in (standard, robust):
         for norm in ("l2", "linf"):
@@ -34,8 +34,8 @@ def test_the_networks_are_good_enough():
 def test_robust_accuracy_is_what_the_manifest_says():
     test = data.load("mnist5k")
     model = models.load("mnist5k/robust-l2")
-    attacked = attacks.pgd(model, test.images, test.labels, eps=1.5, norm="l2", steps=50, loss="margin")
-    assert abs(attacks.accuracy(model, attacked, test.labels) - models.info("mnist5k/robust-l2")["measured"]["pgd50 l2 1.5"]["share"]) < 0.02
+    share, _ = attacks.robust_accuracy(model, test.images, test.labels, 1.5, norm="l2")
+    assert abs(share - models.info("mnist5k/robust-l2")["measured"]["pgd50 l2 1.5"]["share"]) < 0.005
 
 
 def test_the_untrained_twins_are_where_training_started():
@@ -104,3 +104,23 @@ def test_training_writes_weights_and_a_manifest(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(models, "CHECKPOINTS", tmp_path)
     monkeypatch.setattr(models, "_manifest", lambda: manifest)
     models.load("mnist5k/test")
+
+
+def test_a_convolution_with_its_norm_is_one_convolution_in_eval_mode():
+    torch.manual_seed(0)
+    layer, x = models.ConvNorm(3, 5, stride=2).double(), torch.rand(4, 3, 9, 9).double()
+    by_hand = torch.nn.Sequential(torch.nn.Conv2d(3, 5, 3, 2, 1, bias=False), torch.nn.BatchNorm2d(5)).double()
+    by_hand[0].weight.data = layer.weight.data
+    for _ in range(3):
+        assert torch.allclose(layer(x), by_hand(x)), "in train mode, batch statistics"
+    layer.norm.weight.data = by_hand[1].weight.data = torch.rand(5).double()
+    layer.norm.bias.data = by_hand[1].bias.data = torch.rand(5).double()
+    assert torch.allclose(layer.eval()(x), by_hand.eval()(x), atol=1e-12) and torch.equal(layer.norm.running_var, by_hand[1].running_var)
+    weights = [torch.autograd.grad(net(x).square().sum(), net[0].weight if net is by_hand else net.weight)[0] for net in (layer, by_hand)]
+    assert torch.allclose(*weights), "and the weights learn the same"
+
+
+def test_a_resnet_for_32_x_32():
+    net = models.resnet18(width=8).eval()
+    assert net(torch.rand(2, 3, 32, 32)).shape == (2, 10) and sum(isinstance(module, models.ConvNorm) for module in net.modules()) == 20
+    assert sum(parameter.numel() for parameter in models.resnet18().parameters()) == 11_173_962, "the ResNet-18 of the literature"
