@@ -25,6 +25,7 @@ check: $(VENV)/installed
 	$(BIN)/python lessons/build.py --check
 
 bench: $(VENV)/installed-test
+	$(BIN)/python -m benchmarks.kernels
 	$(BIN)/python -m benchmarks.explorers
 
 clean:

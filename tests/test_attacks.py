@@ -201,7 +201,8 @@ def test_results_do_not_depend_on_batch_or_chunk(kernel, digits, cnn):
         cnn.float()
 
 
-@pytest.mark.parametrize("name", ["fgsm", "normalized_gradient", "min_norm", "input_gradient"])
+@pytest.mark.parametrize("name", ["fgsm", "normalized_gradient", "min_norm", "input_gradient", "gradient_x_input", "integrated_gradients", "occlusion",
+                                  "class_traversal"])
 def test_a_batch_is_a_loop_over_samples(name, digits, cnn):
     x, y = digits.images[:6], digits.labels[:6]
     whole = KERNELS[name](cnn, x, y)

@@ -95,6 +95,8 @@ def test_training_writes_weights_and_a_manifest(monkeypatch, tmp_path, capsys):
     recipe = dict(data="mnist5k", network="small_cnn", epochs=1, seed=3, attack=dict(norm="l2", eps=1.0, steps=1, start="ball"))
     monkeypatch.setitem(train.RECIPES, "mnist5k/test", recipe)
     monkeypatch.setattr(train, "EPS", {"l2": (1.0,)})
+    whole = data.load
+    monkeypatch.setattr(data, "load", lambda name, split="test": whole(name, split)[: 4000 if split == "train" else 200])
     monkeypatch.setattr("sys.argv", ["train", "mnist5k/test", "--out", str(tmp_path)])
     train.main()
     manifest = json.loads((tmp_path / "manifest.json").read_text())

@@ -32,7 +32,7 @@ def names(requirements):
 
 def test_what_is_imported_is_required():
     required = names(PROJECT["dependencies"]) | {"ipykernel", "nbformat", "nbclient", "markdown-it", "traitlets"}   # the latter with jupyterlab, jupytext and ipywidgets
-    modules = {"PIL": "pillow", "IPython": "ipykernel"}
+    modules = {"PIL": "pillow", "IPython": "ipykernel", "skimage": "scikit-image", "sklearn": "scikit-learn"}
     for path in [*ROOT.glob("helpers/**/*.py"), *ROOT.glob("lessons/**/*.py")]:
         for indent, name in re.findall(r"^([ \t]*)(?:import|from) (\w+)", path.read_text(), re.MULTILINE):
             if name not in sys.stdlib_module_names and name != "helpers":
