@@ -174,8 +174,9 @@ def expected_gradients(model, images, labels, background, *, n_samples=200, of="
     out = images.new_zeros(n, k, *images.shape[1:])
     with evaluating(model):
         for i in range(n):
-            order = torch.cat([torch.randperm(len(background), generator=generator) for _ in range(-(-n_samples // len(background)))])[:n_samples]
-            part = torch.randperm(n_samples, generator=generator) + torch.rand(n_samples, generator=generator, dtype=images.dtype)
+            random = dict(generator=generator, device=generator.device)
+            order = torch.cat([torch.randperm(len(background), **random) for _ in range(-(-n_samples // len(background)))])[:n_samples]
+            part = torch.randperm(n_samples, **random) + torch.rand(n_samples, dtype=images.dtype, **random)
             order, share = order.to(images.device), (part / n_samples).to(images).view(-1, *[1] * (images.ndim - 1))
             for rows in torch.arange(n_samples, device=images.device).split(chunk):
                 base = background[order[rows]]

@@ -174,14 +174,16 @@ def jitter_scale_rotate(images, generator, *, jitter=8, scale=0.1, degrees=10):
     return F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
 
 
-def maximize_waves(objective, shape, *, steps=256, lr=0.05, transform=jitter_scale_rotate, generator=None, callback=None):
+def maximize_waves(objective, shape, *, steps=256, lr=0.05, transform=jitter_scale_rotate, generator=None, callback=None,
+                   device="cpu"):
     """Images of `shape` N x C x H x W that maximise `objective` under random transforms, by Adam over their spectrum.
 
     Starts from faint noise. transform(images, generator) is what the objective sees; None for the images as they are.
     callback(step, images, values) sees every iterate. Returns the last one, untransformed.
     """
     generator, (n, channels, height, width) = fresh_generator(generator), shape
-    spectrum = (0.01 * torch.randn(n, channels, height, width // 2 + 1, 2, generator=generator)).requires_grad_()
+    spectrum = 0.01 * torch.randn(n, channels, height, width // 2 + 1, 2, generator=generator, device=generator.device)
+    spectrum = spectrum.to(device).requires_grad_()
     adam = torch.optim.Adam([spectrum], lr=lr)
     with torch.enable_grad():
         for step in range(steps):

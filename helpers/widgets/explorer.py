@@ -92,8 +92,9 @@ class Latest:
 
 
 def in_words(error):
-    """An exception as a line of HTML."""
-    return f"<b role='alert' style='color:#d1495b'>{html.escape(f'{type(error).__name__}: {error}')}</b>"
+    """An exception as a line of HTML. Those of bad input are sentences already; of others the name says more than the text."""
+    text = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+    return f"<b role='alert' style='color:#d1495b'>{html.escape(text)}</b>"
 
 
 def picture_and_words():

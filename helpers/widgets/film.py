@@ -1,5 +1,6 @@
 """A small player: watch a film while it is being made, stop, scrub, and save it as a GIF."""
 import base64
+import html
 import io
 from pathlib import Path
 
@@ -62,7 +63,7 @@ class Film(w.VBox):
         if self.frames:
             at = min(self.slider.value, len(self.frames) - 1)
             self.picture.value = self.frames[at]
-            self.words.value = self.captions[at]
+            self.words.value = html.escape(self.captions[at])
 
     def gif(self):
         """The film as the bytes of an animated GIF that plays for ever."""
@@ -109,7 +110,7 @@ class Film(w.VBox):
                 raise ValueError(f"the film has {len(film) / 1e6:.1f} MB, a committed one may have {MAX_COMMITTED / 1e6:.0f}: "
                                  "make it smaller, or of fewer frames.")
             display({"text/plain": self.describe, "image/png": base64.b64encode(self.still()).decode()}, raw=True)
-            bundle["text/html"] = f"<img alt='{self.describe}' src='data:image/gif;base64,{base64.b64encode(film).decode()}'>"
+            bundle["text/html"] = f"<img alt='{html.escape(self.describe)}' src='data:image/gif;base64,{base64.b64encode(film).decode()}'>"
         return bundle
 
 
