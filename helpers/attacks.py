@@ -22,6 +22,7 @@ LOSSES = {"cross_entropy": log_odds, "margin": margin}   # log_odds: the same di
 
 def _one_step(model, images, labels, eps, targeted, loss, bounds, chunk, direction):
     check_images(images, labels, bounds)
+    images = images.detach()
     eps, loss, chunk = per_sample(eps, images), choose(loss, "loss", LOSSES), chunk_size(images, chunk)
     out = torch.empty_like(images)
     with evaluating(model):
@@ -78,8 +79,8 @@ def pgd(model, images, labels, *, eps, norm, steps=20, step_size=None, decay=Fal
         for _ in range(restarts):
             begin = clean if start is None else clip(clean + random_start(images, eps, norm, start, generator), bounds)
             left = (~best.fooled).nonzero()[:, 0] if keep == "first" else torch.arange(len(images), device=images.device)
-            for rows in left.split(chunk):
-                best.offer(*ascent(laid_out(begin[rows]), laid_out(clean[rows]), labels[rows], eps[rows], step_size[rows]), rows)
+            for rows in left.split(chunk) if len(left) else ():
+                best.offer(*ascent(laid_out(begin[rows], model), laid_out(clean[rows], model), labels[rows], eps[rows], step_size[rows]), rows)
     return best.images
 
 
@@ -123,7 +124,7 @@ class _Ascent:
 
     def _step(self, x, gradient, step_size, *ball):
         if self.norm == "linf":
-            return torch.addcmul(x, gradient.sign_(), step_size).clamp_(*ball)
+            return torch.addcmul(x, gradient.sign(), step_size).clamp_(*ball)
         clean, eps = ball
         return clip(clean + project(x + step_size * unit_step(gradient, "l2") - clean, eps, "l2"), self.bounds)
 
@@ -164,11 +165,15 @@ def robust_accuracy(model, images, labels, eps, *, norm, steps=50, restarts=2, l
     image. With steps=100, restarts=5 it found as much as AutoAttack's APGD-CE and APGD-T on the course's robust network of digits.
     """
     check_images(images, labels, bounds)
+    if restarts < 1 or not losses:
+        raise ValueError(f"there must be at least one restart and one loss, but restarts={restarts} and losses={losses!r} came.")
     eps, generator = per_sample(eps, images).flatten(), fresh_generator(generator)
     robust = ~fooled(model, images, labels, chunk=chunk)
     for _ in range(restarts):
         for loss in losses:
             left = robust.nonzero()[:, 0]
+            if not len(left):
+                break
             attacked = pgd(model, images[left], labels[left], eps=eps[left], norm=norm, steps=steps, decay=True, start=start, loss=loss,
                            bounds=bounds, keep="first", generator=generator, chunk=chunk)
             robust[left] = ~fooled(model, attacked, labels[left], chunk=chunk)
@@ -183,6 +188,7 @@ def min_norm(model, images, labels, *, norm, eps_max, halvings=10, steps=20, tar
     eps is infinite and the image returned is the clean one; where the clean image is already fooled, eps is 0.
     """
     check_images(images, labels, bounds)
+    images = images.detach()
     low = torch.zeros(len(images), dtype=images.dtype, device=images.device)
     high, eps = torch.full_like(low, eps_max), torch.full_like(low, torch.inf)
     found = images.clone()
@@ -232,6 +238,8 @@ def lbfgs(model, images, targets, *, c=0.1, halvings=8, max_iterations=50, bound
     example of each image, or the clean image where none succeeds. targets: int64, N, the classes to be reached.
     """
     check_images(images, targets, bounds)
+    if not c > 0:
+        raise ValueError(f"c must be above 0, but came as {c}: without a penalty no change is too large.")
     check_classes(targets, scores(model, images[:1]))
     out = images.detach().clone()
     with evaluating(model):
@@ -266,14 +274,14 @@ def random_signs(images, *, eps, bounds=(0, 1), generator=None):
     eps = per_sample(eps, images)
     generator = fresh_generator(generator)
     signs = torch.randint(0, 2, images.shape, generator=generator, device=generator.device).to(images) * 2 - 1
-    return clip(images + eps * signs, bounds)
+    return clip(images.detach() + eps * signs, bounds)
 
 
 def scores(model, images, *, chunk=None):
     """The logits of `model` in eval mode without gradients, N x classes, in chunks."""
     chunk = chunk_size(images, chunk)
     with evaluating(model), torch.no_grad():
-        return torch.cat([model(laid_out(images[at:at + chunk])) for at in range(0, max(len(images), 1), chunk)])
+        return torch.cat([model(laid_out(images[at:at + chunk], model)) for at in range(0, max(len(images), 1), chunk)])
 
 
 def fooled(model, images, labels, *, targeted=False, chunk=None):

@@ -29,7 +29,8 @@ def input_gradient(model, images, labels, *, of="loss", bounds=(0, 1), chunk=Non
 
 def gradient_x_input(model, images, labels, *, of="logit", bounds=(0, 1), chunk=None):
     """Gradient times image (Shrikumar et al. 2016, arXiv:1605.01713): of a ReLU network without biases it sums to the logit."""
-    return images * input_gradient(model, images, labels, of=of, bounds=bounds, chunk=chunk)
+    gradient = input_gradient(model, images, labels, of=of, bounds=bounds, chunk=chunk)
+    return gradient * images.detach()
 
 
 def smooth_grad(model, images, labels, *, n_samples=100, sigma=0.15, of="logit", generator=None, bounds=(0, 1), chunk=None):
@@ -39,6 +40,7 @@ def smooth_grad(model, images, labels, *, n_samples=100, sigma=0.15, of="logit",
     """
     check_images(images, labels, bounds)
     _at_least_one(n_samples=n_samples)
+    images = images.detach()
     noise = _Noise(images, generator)
     return _mean_gradient(model, images, labels, n_samples, lambda i, s: images[i] + sigma * noise.take(len(i)), None, of, chunk)
 
@@ -51,6 +53,7 @@ def integrated_gradients(model, images, labels, *, baseline=0.0, steps=50, of="l
     """
     check_images(images, labels, bounds)
     _at_least_one(steps=steps)
+    images = images.detach()
     baseline = _baseline(baseline, images)
     points, weights = (torch.as_tensor(values, dtype=images.dtype, device=images.device) for values in np.polynomial.legendre.leggauss(steps))
     points, weights = (points + 1) / 2, weights / 2 * steps
@@ -105,7 +108,8 @@ def occlusion(model, images, labels, *, size, stride=None, baseline=0.0, of="log
     overlap a pixel gets their mean. baseline: what a window is covered with, a number or a tensor that broadcasts over images.
     """
     check_images(images, labels, bounds)
-    (high, wide), (down, right) = _pair(size, "size"), _pair(stride or size, "stride")
+    (high, wide), (down, right) = _pair(size, "size"), _pair(size if stride is None else stride, "stride")
+    images = images.detach()
     of, chunk = choose(of, "of", OF), chunk_size(images, chunk)
     baseline, (height, width) = _baseline(baseline, images), images.shape[2:]
     if high > height or wide > width:
@@ -118,13 +122,13 @@ def occlusion(model, images, labels, *, size, stride=None, baseline=0.0, of="log
     windows = len(tops) * len(lefts)
     falls = images.new_empty(len(images), windows)
     with evaluating(model), torch.no_grad():
-        logits = torch.cat([model(laid_out(part)) for part in images.split(chunk)])
+        logits = torch.cat([model(laid_out(part, model)) for part in images.split(chunk)])
         check_classes(labels, logits)
         whole = of(logits, labels)
         for rows in torch.arange(len(images) * windows, device=images.device).split(chunk):
             i, k = rows // windows, rows % windows
             covered = in_row[k // len(lefts)][:, None, :, None] & in_column[k % len(lefts)][:, None, None, :]
-            falls.view(-1)[rows] = whole[i] - of(model(laid_out(torch.where(covered, baseline[i], images[i]))), labels[i])
+            falls.view(-1)[rows] = whole[i] - of(model(laid_out(torch.where(covered, baseline[i], images[i]), model)), labels[i])
     rows, columns = in_row.to(images.dtype), in_column.to(images.dtype)
     summed = torch.einsum("nab,ay,bx->nyx", falls.view(-1, len(tops), len(lefts)), rows, columns)
     return (summed / torch.outer(rows.sum(0), columns.sum(0)).clamp_min(1))[:, None].expand_as(images).contiguous()
@@ -167,7 +171,10 @@ def expected_gradients(model, images, labels, background, *, n_samples=200, of="
     check_images(background, bounds=bounds)
     _at_least_one(n_samples=n_samples)
     several = isinstance(labels, torch.Tensor) and labels.ndim == 2
-    check_labels(labels[:, 0] if several else labels, len(images))
+    check_labels(labels.flatten() if several else labels, len(labels.flatten()) if several and len(labels) == len(images) else len(images))
+    if not len(background):
+        raise ValueError("the background holds no images; it takes at least one.")
+    images, background = images.detach(), background.detach()
     targets = labels if several else labels[:, None]
     of, chunk, generator = choose(of, "of", OF), chunk_size(images, chunk), fresh_generator(generator)
     n, k = targets.shape
@@ -180,7 +187,7 @@ def expected_gradients(model, images, labels, background, *, n_samples=200, of="
             order, share = order.to(images.device), (part / n_samples).to(images).view(-1, *[1] * (images.ndim - 1))
             for rows in torch.arange(n_samples, device=images.device).split(chunk):
                 base = background[order[rows]]
-                points = laid_out(torch.lerp(base, images[i], share[rows])).requires_grad_()
+                points = laid_out(torch.lerp(base, images[i], share[rows]), model).requires_grad_()
                 logits = model(points)
                 check_classes(targets.flatten(), logits)
                 for c in range(k):

@@ -28,6 +28,9 @@ def lime_image(model, images, labels, *, segments=None, n_segments=50, n_samples
     penalty of the final fit, 0 for plain least squares. Noise, of, chunk and errors are as in helpers.attribution.
     """
     check_images(images, labels, bounds)
+    images = images.detach()
+    if n_samples < 1:
+        raise ValueError(f"n_samples must be at least 1, but came as {n_samples}.")
     if segments is None:
         segments = torch.stack([superpixels(image, n_segments) for image in images]) if len(images) else labels.new_empty(0, *images.shape[2:])
     if segments.shape != images[:, 0].shape or segments.dtype != torch.int64:
@@ -42,7 +45,7 @@ def lime_image(model, images, labels, *, segments=None, n_segments=50, n_samples
         with evaluating(model), torch.no_grad():
             values = []
             for part in on.split(chunk):
-                logits = model(laid_out(torch.where(part[:, segments[i]][:, None], images[i], covered)))
+                logits = model(laid_out(torch.where(part[:, segments[i]][:, None], images[i], covered), model))
                 check_classes(labels, logits)
                 values.append(of(logits, labels[i].expand(len(part))))
         weights = _sparse_fit(on.cpu().double().numpy(), torch.cat(values).cpu().double().numpy(), kernel_width, n_features, ridge)

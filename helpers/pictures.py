@@ -45,7 +45,8 @@ def decode(content, name="this file"):
         if width * height > MAX_PIXELS:
             raise ValueError(f"{name} has {width} x {height} pixels; {wanted} Make it smaller first.")
         picture.draft("RGB", (2048, 2048))   # a large JPEG is decoded at a smaller size at once
-        picture = ImageOps.exif_transpose(picture)
+        turn = _turn(picture)
+        picture.load()
     except UnidentifiedImageError:
         raise ValueError(f"{name} is not a picture that can be read here; {wanted}") from None
     except Image.DecompressionBombError:
@@ -54,6 +55,19 @@ def decode(content, name="this file"):
         raise ValueError(f"{name} looks like a picture but is damaged or cut short ({error}); {wanted}") from None
     if picture.mode.startswith("I"):    # 16 bits of grey
         picture = Image.fromarray((np.asarray(picture).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8))
+    picture.thumbnail((2048, 2048))     # before the copies below
+    if turn is not None:
+        picture = picture.transpose(turn)
     if picture.has_transparency_data:
         picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture.convert("RGBA"))
     return picture.convert("RGB")
+
+
+def _turn(picture):
+    """How its camera was held (EXIF's orientation), or None; EXIF that is damaged says nothing."""
+    turns = (None, None, Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.TRANSPOSE,
+             Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90)
+    try:
+        return turns[picture.getexif().get(0x0112, 1)]
+    except Exception:
+        return None

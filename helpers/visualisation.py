@@ -122,7 +122,7 @@ def class_traversal(model, images, targets, *, eps=40.0, step_size=1.0, steps=60
     path = []
     pgd(model, images, targets, eps=eps, norm="l2", step_size=step_size, steps=steps, targeted=True, keep="last", bounds=bounds,
         chunk=max(len(images), 1), callback=lambda step, x, losses: path.append(x.clone()))
-    return torch.stack(path)
+    return torch.stack(path) if path else images.detach().expand(steps + 1, *images.shape).clone()
 
 
 def invert(model, images, start, *, steps=200, step_size=1.0, bounds=(0, 1), generator=None, callback=None):
@@ -191,6 +191,10 @@ def maximize_waves(objective, shape, *, steps=256, lr=0.05, transform=jitter_sca
             values = objective(transform(images, generator) if transform else images)
             if callback:
                 callback(step, images.detach(), values.detach())
-            spectrum.grad = _revived(torch.autograd.grad(-values.sum(), spectrum)[0], generator)
+            spectrum.grad, = torch.autograd.grad(-values.sum(), spectrum)
             adam.step()
+            revived = _revived(spectrum.grad, generator)
+            if revived is not spectrum.grad:    # past Adam, which would remember the size of the noise for a thousand steps
+                with torch.no_grad():
+                    spectrum += lr * torch.where(spectrum.grad == 0, revived, 0).sign()
     return fourier_images(spectrum.detach(), (height, width))

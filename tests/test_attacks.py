@@ -20,7 +20,7 @@ KERNELS = {
     "min_norm": lambda model, x, y, **more: attacks.min_norm(model, x, y, norm="l2", eps_max=3.0, halvings=3, steps=3, **more)[0],
     "pgd first": lambda model, x, y, **more: attacks.pgd(model, x, y, eps=0.1, norm="linf", steps=4, keep="first", decay=True, **more),
     "pgd restarts": lambda model, x, y, **more: attacks.pgd(model, x, y, eps=0.5, norm="l2", steps=2, start="ball", restarts=2, **more),
-    "robust_accuracy": lambda model, x, y, **more: x * attacks.robust_accuracy(model, x, y, 0.1, norm="linf", steps=3, **more)[1].view(-1, 1, 1, 1),
+    "robust_accuracy": lambda model, x, y, **more: attacks.robust_accuracy(model, x, y, 0.1, norm="linf", steps=3, **more)[1].view(-1, 1, 1, 1) * x.detach(),
     "input_gradient": lambda model, x, y, **more: input_gradient(model, x, y, **more),
     "gradient_x_input": lambda model, x, y, **more: attribution.gradient_x_input(model, x, y, **more),
     "smooth_grad": lambda model, x, y, **more: attribution.smooth_grad(model, x, y, n_samples=5, **more),
@@ -247,6 +247,44 @@ def test_the_mode_comes_back_after_an_error(kernel, digits, awkward):
     assert awkward.training and not awkward[1].training
 
 
+class View(torch.nn.Module):
+    """The tutorials' way to flatten, which takes one memory layout only, and no empty batch."""
+
+    def __init__(self, channels):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.linear = torch.nn.Conv2d(channels, 4, 3), torch.nn.Linear(4 * 26 * 26, 10)
+
+    def forward(self, x):
+        x = self.conv(x).relu()
+        return self.linear(x.view(x.size(0), -1))
+
+
+@each_kernel
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_network_that_flattens_with_view(kernel, channels):
+    x, net = random_images(4, (channels, 28, 28), 0, 1), View(channels)
+    background = grey(x)
+    assert background.shape[1:] == x.shape[1:]
+    for y in (net(x).argmax(1), (net(x).argmax(1) + 1) % 10):       # all right; and all wrong, so that nothing is left to attack
+        assert kernel(net, x, y).shape == x.shape
+
+
+def test_a_gradient_that_autograd_returns_expanded():
+    class Sums(torch.nn.Module):
+        def forward(self, x):
+            return torch.cat([x.sum((2, 3)), -x.sum((2, 3))], 1)
+    out = attacks.pgd(Sums(), random_images(3), torch.tensor([0, 1, 0]), eps=0.1, norm="linf", keep="last")
+    assert torch.isfinite(out).all()
+
+
+@each_kernel
+def test_images_that_require_a_gradient_give_plain_results(kernel, digits, cnn):
+    x = digits.images[:3].clone().requires_grad_()
+    out = kernel(cnn, x, digits.labels[:3])
+    assert not out.requires_grad and x.grad is None and torch.allclose(out, kernel(cnn, x.detach(), digits.labels[:3]), atol=1e-5)
+
+
 @each_kernel
 def test_no_images_give_no_images(kernel, cnn):
     assert kernel(cnn, torch.zeros(0, 1, 28, 28), torch.zeros(0, dtype=torch.int64)).shape == (0, 1, 28, 28)
@@ -447,7 +485,16 @@ def test_bad_input_gets_one_clear_error(kernel, cnn, images, labels, error, says
         kernel(cnn, images, labels)
 
 
+def test_robust_accuracy_must_try_something(cnn):
+    for options in (dict(restarts=0), dict(losses=())):
+        with pytest.raises(ValueError, match="at least one restart and one loss"):
+            attacks.robust_accuracy(cnn, *GOOD, 0.1, norm="linf", **options)
+
+
 def test_lbfgs_wants_targets_that_the_network_has(cnn):
+    for c in (0, -1.0):
+        with pytest.raises(ValueError, match="c must be above 0"):
+            attacks.lbfgs(cnn, *GOOD, c=c)
     with pytest.raises(ValueError, match="10 classes, 0 to 9, but a label is 17"):
         attacks.lbfgs(cnn, GOOD[0], torch.tensor([1, 2, 17]))
     with pytest.raises(ValueError, match="3 images but labels"):

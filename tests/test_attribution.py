@@ -226,6 +226,10 @@ def test_superpixels_cover_the_image(digits):
     (lambda net, x, y: attribution.gradients_over_training([net, net], x, y, weights=[1]), "1 weights but more models"),
     (lambda net, x, y: attribution.expected_gradients(net, x, y, x + 2), "images must lie in"),
     (lambda net, x, y: attribution.expected_gradients(net, x, torch.full((2, 3), 12), x), "10 classes, 0 to 9, but a label is 12"),
+    (lambda net, x, y: attribution.expected_gradients(net, x, torch.tensor([[1, -3], [2, 2]]), x), "must not be negative"),
+    (lambda net, x, y: attribution.expected_gradients(net, x, y, x[:0]), "the background holds no images"),
+    (lambda net, x, y: attribution.occlusion(net, x, y, size=4, stride=0), "stride must be a positive number"),
+    (lambda net, x, y: lime_image(net, x, y, n_samples=0), "n_samples must be at least 1"),
     (lambda net, x, y: lime_image(net, x, y, segments=torch.zeros(2, 3, 3).long()), r"segments must be int64 of shape \(2, 28, 28\)"),
 ])
 def test_bad_options_get_one_clear_error(call, says, digits, cnn):

@@ -44,6 +44,22 @@ def test_as_the_camera_was_held(red_left):
     assert colours(pictures.read(as_bytes(red_left, "jpeg", exif=exif), size=40)) == [[0, 0, 1], [1, 0, 0]]
 
 
+def test_damaged_exif_is_no_reason_to_refuse(red_left):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F], exif[0x829A] = 6, "a camera", 0.5
+    good, random = as_bytes(red_left, "jpeg", exif=exif), np.random.RandomState(0)
+    read = 0
+    for _ in range(200):
+        bad = bytearray(good)
+        for at in random.randint(4, 120, 3):
+            bad[at] = random.randint(256)
+        try:
+            read += pictures.read(bytes(bad), size=8).shape == (1, 3, 8, 8)
+        except ValueError:
+            pass        # one clear word, and nothing else
+    assert read > 50
+
+
 def test_what_is_transparent_is_white():
     assert pictures.read(as_bytes(Image.new("RGBA", (9, 9), (0, 0, 0, 0))), size=9).min() == 1
     assert pictures.read(as_bytes(Image.new("LA", (9, 9), (0, 128))), size=9).mean().item() == pytest.approx(0.5, abs=0.01)

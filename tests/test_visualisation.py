@@ -5,7 +5,6 @@ from torch import nn
 
 from helpers import attacks, models
 from helpers import visualisation as vis
-from helpers.checking import linear
 
 
 @pytest.fixture
@@ -171,6 +170,20 @@ def test_waves_maximise_an_objective_and_are_reproducible(digits, cnn):
     assert flat.std() > 0.01, "a gradient of 0 is not the end"
 
 
+def test_one_dead_step_does_not_stall_the_waves():
+    w = 1e-3 * torch.randn(1, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    calls = []
+
+    def objective(x, dead_first):
+        calls.append(1)
+        return (0.0 if dead_first and len(calls) == 1 else 1.0) * (w * x).sum((1, 2, 3))
+    ends = []
+    for dead_first in (False, True):
+        calls.clear()
+        ends.append((w * vis.maximize_waves(lambda x: objective(x, dead_first), (1, 1, 8, 8), steps=100, transform=None)).sum().item())
+    assert ends[1] > 0.8 * ends[0] > 0
+
+
 def test_the_random_state_and_gradients_are_left_alone(cnn, digits):
     before = torch.get_rng_state()
     x = digits.images[:2].clone()
@@ -179,4 +192,3 @@ def test_the_random_state_and_gradients_are_left_alone(cnn, digits):
     vis.maximize_waves(lambda z: vis.features(cnn, z)[:, 0], (1, 1, 28, 28), steps=2)
     assert torch.equal(before, torch.get_rng_state()) and torch.equal(x, digits.images[:2])
     assert all(parameter.grad is None for parameter in cnn.parameters()) and not hooks(cnn)
-    assert linear().weights.grad is None

@@ -22,7 +22,7 @@ def shown(explorer):
     """What is there when everything is computed: (picture, words). An error in a callback is in the words, and fails the test."""
     explorer.work.wait()
     assert "alert" not in explorer.words.value, explorer.words.value
-    assert not explorer.busy.value
+    assert not explorer.progress.mark.value
     return bytes(explorer.picture.value), explorer.words.value
 
 
@@ -99,7 +99,7 @@ def test_the_last_request_wins_and_not_all_are_drawn():
     it = explorer(slow)
     while not drawn:
         time.sleep(0.01)
-    assert "computing" in it.busy.value, "busy while it computes"
+    assert "computing" in it.progress.mark.value, "busy while it computes"
     for value in range(1, 51):
         it.controls["value"].value = value
     go.set()
@@ -119,12 +119,12 @@ def test_a_picture_that_grows_is_seen_growing_and_gives_way_to_a_newer_request()
     it = explorer(growing)
     while "step 1" not in it.words.value:
         time.sleep(0.01)
-    assert it.bar.value == 0.4 and it.bar.layout.display is None and it.stop.layout.display is None
+    assert it.progress.bar.value == 0.4 and it.progress.bar.layout.display is None and it.progress.stop.layout.display is None
     it.controls["value"].value = 9
     go.set()
     assert "value 9, step 4" in shown(it)[1]
     assert seen == [(0, 0), (0, 1), (0, 2), *((9, step) for step in range(5))]
-    assert it.bar.layout.display == "none"
+    assert it.progress.bar.layout.display == "none"
 
 
 def test_stop_keeps_what_is_there():
@@ -137,10 +137,10 @@ def test_stop_keeps_what_is_there():
     it = explorer(endless)
     while "step 2" not in it.words.value:
         time.sleep(0.01)
-    it.stop.click()
+    it.progress.stop.click()
     assert "step" in shown(it)[1]
     it.controls["value"].value = 3      # and it starts again
-    it.stop.click()
+    it.progress.stop.click()
     it.work.wait()
 
 
@@ -156,9 +156,22 @@ def test_an_error_shows_in_words_and_the_last_picture_stays(error, words):
     it.controls["value"].value = 1
     it.work.wait()
     assert words in it.words.value and "alert" in it.words.value
-    assert bytes(it.picture.value) == before and not it.busy.value
+    assert bytes(it.picture.value) == before and not it.progress.mark.value
     it.controls["value"].value = 0
     assert "value 0" in shown(it)[1]
+
+
+def test_work_that_breaks_out_does_not_leave_it_dead(monkeypatch):
+    monkeypatch.setattr(threading, "excepthook", lambda arguments: None)    # here it is meant to
+
+    def out(outdated):
+        raise SystemExit
+    work, done = Latest(lambda busy: None), []
+    work.put(out)
+    work.wait(5)
+    work.put(lambda outdated: done.append(1))
+    work.wait(5)
+    assert done == [1]
 
 
 def test_waiting_has_an_end():
@@ -234,7 +247,7 @@ def test_a_film_that_fails_keeps_its_frames_and_says_why(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     film = widgets.Film(pages(3, ValueError("no more <light>")), total=5)
     film.work.wait()
-    assert len(film.frames) == 3 and "no more &lt;light&gt;" in film.words.value and film.bar.layout.display == "none"
+    assert len(film.frames) == 3 and "no more &lt;light&gt;" in film.words.value and film.progress.bar.layout.display == "none"
     none = widgets.Film(pages(0))
     none.work.wait()
     none.save.click()

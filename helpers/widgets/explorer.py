@@ -83,12 +83,19 @@ class Latest:
             with self._changed:
                 work, self._next = self._next, None
                 if work is None:
-                    self._thread = None
-                    _working.discard(self)
-                    self._on_busy(False)
-                    self._changed.notify_all()
-                    return
-            work(self.outdated)
+                    return self._end()
+            try:
+                work(self.outdated)
+            except BaseException:
+                with self._changed:
+                    self._end()
+                raise
+
+    def _end(self):
+        self._thread = None
+        _working.discard(self)
+        self._on_busy(False)
+        self._changed.notify_all()
 
 
 def in_words(error):
@@ -105,18 +112,31 @@ def picture_and_words():
     return picture, words
 
 
-class BusyMark(w.HTML):
-    """Turns while something is computed. It keeps its room, so that nothing below it jumps."""
-    STYLE = ("<style>@keyframes workbook-turn {to {transform: rotate(1turn)}}</style><span aria-hidden='true' style='display:inline-block;width:.8em;"
-             "height:.8em;border:2px solid var(--jp-border-color1,#999);border-top-color:#0072b2;border-radius:50%;"
-             "animation:workbook-turn .8s linear infinite'></span> computing ...")
+class Progress(w.HBox):
+    """A mark that turns while something is computed; for what takes longer a bar and a button to stop. The mark keeps its room, so that
+    nothing below it jumps."""
+    MARK = ("<style>@keyframes workbook-turn {to {transform: rotate(1turn)}}</style><span aria-hidden='true' style='display:inline-block;width:.8em;"
+            "height:.8em;border:2px solid var(--jp-border-color1,#999);border-top-color:#0072b2;border-radius:50%;"
+            "animation:workbook-turn .8s linear infinite'></span> computing ...")
 
-    def __init__(self):
-        super().__init__(layout=w.Layout(width="110px", height="28px", flex="0 0 auto"))
-        self.add_class("workbook-busy")
+    def __init__(self, stop):
+        self.mark = w.HTML(layout=w.Layout(width="110px", height="28px", flex="0 0 auto"))
+        self.mark.add_class("workbook-busy")
+        self.bar = w.FloatProgress(min=0, max=1, layout=w.Layout(width="160px"))
+        self.stop = w.Button(description="stop", tooltip="stop computing; keep what is there", layout=w.Layout(width="60px"))
+        self.stop.on_click(lambda button: stop())
+        super().__init__([self.mark, self.bar, self.stop])
+        self.show(1)
 
-    def set(self, busy):
-        self.value = self.STYLE if busy else ""
+    def busy(self, busy):
+        self.mark.value = self.MARK if busy else ""
+        if not busy:
+            self.show(1)
+
+    def show(self, done):
+        """The share of the work that is done; at 1 there is nothing to stop any more."""
+        self.bar.value = done
+        self.bar.layout.display = self.stop.layout.display = None if done < 1 else "none"
 
 
 class Explorer(w.VBox):
@@ -132,10 +152,8 @@ class Explorer(w.VBox):
     def __init__(self, draw, controls, sheet, describe, budget=0.2):
         self.draw, self.controls, self.sheet, self.describe, self.budget = draw, controls, sheet, describe, budget
         self.picture, self.words = picture_and_words()
-        self.busy, self.bar = BusyMark(), w.FloatProgress(min=0, max=1, layout=w.Layout(width="160px", display="none"))
-        self.stop = w.Button(description="stop", tooltip="stop computing; keep what is there", layout=w.Layout(width="60px", display="none"))
-        self.stop.on_click(lambda button: self.work.stop())
-        self.work = Latest(self._on_busy)
+        self.progress = Progress(lambda: self.work.stop())
+        self.work = Latest(self.progress.busy)
         for control in controls.values():
             if hasattr(control, "style"):
                 control.style.description_width = "initial"
@@ -144,7 +162,7 @@ class Explorer(w.VBox):
             control.observe(lambda change: self.redraw(), "value")
         wide = [control for control in controls.values() if isinstance(control, w.Box)]
         row = [control for control in controls.values() if control not in wide]
-        super().__init__([*wide, w.HBox([*row, self.busy, self.bar, self.stop], layout=w.Layout(flex_flow="row wrap")), self.picture, self.words])
+        super().__init__([*wide, w.HBox([*row, self.progress], layout=w.Layout(flex_flow="row wrap")), self.picture, self.words])
         self.add_class("workbook-explorer")
         self.redraw()
 
@@ -160,17 +178,11 @@ class Explorer(w.VBox):
             for picture in _pictures(self.draw(**settings)):
                 self.picture.value = picture.png()
                 self.words.value = f"<span role='status'>{html.escape(picture.words)}</span>"
-                self.bar.value = picture.done
-                self.bar.layout.display = self.stop.layout.display = None if picture.done < 1 else "none"
+                self.progress.show(picture.done)
                 if outdated():
                     return
         except Exception as error:  # whatever it is, the learner sees it in words rather than a dead widget
             self.words.value = in_words(error)
-
-    def _on_busy(self, busy):
-        self.busy.set(busy)
-        if not busy:
-            self.bar.layout.display = self.stop.layout.display = "none"
 
     def contact_sheet(self):
         """The pictures of all settings in `sheet` under each other, as PNG bytes."""

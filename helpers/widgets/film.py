@@ -8,7 +8,7 @@ import ipywidgets as w
 from PIL import Image
 
 from .._files import whole
-from .explorer import BusyMark, Latest, building, in_words, picture_and_words
+from .explorer import Latest, Progress, building, in_words, picture_and_words
 
 MAX_COMMITTED = 1_000_000   # bytes of a film in a committed notebook
 
@@ -24,20 +24,18 @@ class Film(w.VBox):
         self.describe, self.name, self.fps = describe, name, fps
         self.frames, self.captions = [], []     # PNG bytes; words
         self.total = total or (len(frames) if hasattr(frames, "__len__") else None)
-        (self.picture, self.words), self.busy = picture_and_words(), BusyMark()
+        self.picture, self.words = picture_and_words()
         self.player = w.Play(min=0, max=0, interval=round(1000 / fps), description="play", show_repeat=True)
         self.slider = w.IntSlider(min=0, max=0, description="frame", layout=w.Layout(width="420px"))
         w.jslink((self.player, "value"), (self.slider, "value"))
         self.slider.observe(lambda change: self._show(), "value")
-        self.bar = w.FloatProgress(min=0, max=1, layout=w.Layout(width="160px"))
-        self.stop = w.Button(description="stop", tooltip="make no more frames; keep those that are there", layout=w.Layout(width="60px"))
-        self.stop.on_click(lambda button: self.work.stop())
+        self.progress = Progress(lambda: self.work.stop())
+        self.work = Latest(self.progress.busy)
         self.save = w.Button(description="save as GIF", tooltip="write the film into the folder of this notebook", icon="download")
         self.save.on_click(lambda button: self._save())
-        super().__init__([w.HBox([self.player, self.slider, self.save, self.busy, self.bar, self.stop], layout=w.Layout(flex_flow="row wrap")),
+        super().__init__([w.HBox([self.player, self.slider, self.save, self.progress], layout=w.Layout(flex_flow="row wrap")),
                           self.picture, self.words])
         self.add_class("workbook-explorer")
-        self.work = Latest(self._on_busy)
         self.work.put(lambda outdated: self._make(frames, outdated))
 
     def _make(self, frames, outdated):
@@ -46,18 +44,13 @@ class Film(w.VBox):
                 self.frames.append(_png(frame))
                 self.captions.append(getattr(frame, "words", ""))
                 self.player.max = self.slider.max = len(self.frames) - 1
-                self.bar.value = len(self.frames) / self.total if self.total else 0.5
+                self.progress.show(len(self.frames) / self.total if self.total else 0.5)
                 if len(self.frames) == 1:
                     self._show()
                 if outdated():
                     break
         except Exception as error:  # whatever it is, in words; the frames so far stay
             self.words.value = in_words(error)
-
-    def _on_busy(self, busy):
-        self.busy.set(busy)
-        if not busy:
-            self.bar.layout.display = self.stop.layout.display = "none"
 
     def _show(self):
         if self.frames:

@@ -2,7 +2,7 @@
 import base64
 import html
 import io
-import itertools
+import uuid
 
 import ipywidgets as w
 import torch
@@ -13,7 +13,6 @@ from torchvision.transforms.functional import to_pil_image
 from .. import pictures
 from .explorer import in_words
 
-_numbers = itertools.count()
 
 
 class ImagePicker(w.VBox):
@@ -26,7 +25,8 @@ class ImagePicker(w.VBox):
     def __init__(self, images, value=0, per_page=20, tile=38, light_on_dark=False):
         self.images, self.tile, self.light_on_dark = images, tile, light_on_dark
         self.shown = torch.arange(len(images))      # those of the class that was asked for
-        self.page, self.name = 0, f"workbook-tiles-{next(_numbers)}"
+        self.page = 0
+        self.name = f"workbook-tiles-{uuid.uuid4().hex}"     # one page of JupyterLab may hold many kernels
         self.style_sheet, self.said = w.HTML(), w.HTML()
         self.said.add_class("workbook-picked")
         self.number = w.BoundedIntText(value=value, min=0, max=len(images) - 1, description=f"image number (0 to {len(images) - 1})",
@@ -98,7 +98,10 @@ class ImagePicker(w.VBox):
             self._draw_tiles()
         except ValueError as error:
             self.said.value = in_words(ValueError(str(error).replace("this file", file["name"], 1)))
-        self.upload.value = ()      # forgets the file, and takes the same one again
+        except Exception as error:  # whatever it is, in words
+            self.said.value = in_words(error)
+        finally:
+            self.upload.value = ()      # forgets the file, and takes the same one again
 
     def _draw_tiles(self):
         """The page as one sprite behind the buttons."""
