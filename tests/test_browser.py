@@ -31,7 +31,7 @@ from helpers.widgets import Film
 
 def frames():
     for shade in range(0, 200, 5):
-        time.sleep(0.1)
+        time.sleep(0.3)
         yield Image.new("RGB", (200, 120), (shade, 80, 200 - shade))
 
 Film(frames(), total=40, describe="Blue turns red", name="blue-to-red")
@@ -251,6 +251,7 @@ def test_a_film(notebook, lab):
     page = book.page
     book.run("import time")
     film = page.locator(".workbook-explorer").first
+    page.locator(".workbook-explorer .noUi-handle:not([aria-valuemax='0.0'])").wait_for(timeout=10_000)     # two frames are there
     film.get_by_role("button", name="stop").click()
     film.locator(".workbook-busy", has_text="computing").wait_for(state="hidden", timeout=5000)
     assert not film.locator(".progress").is_visible()
