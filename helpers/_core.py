@@ -53,13 +53,13 @@ def log_odds(logits, labels):
     So its gradient has the same direction, but never vanishes: in float32 cross-entropy is flat from a margin of 20 on, and 0 from 104.
     """
     others = logits.scatter(1, labels[:, None], -torch.inf).logsumexp(1)
-    return others - logits.gather(1, labels[:, None])[:, 0]
+    return others - logit(logits, labels)
 
 
 def margin(logits, labels):
     """Best other logit minus the label's logit, one per sample: positive exactly where the label is not the prediction."""
     others = logits.scatter(1, labels[:, None], -torch.inf).amax(1)
-    return others - logits.gather(1, labels[:, None])[:, 0]
+    return others - logit(logits, labels)
 
 
 def logit(logits, labels):

@@ -9,7 +9,7 @@ All raise TypeError or ValueError for input that is not so.
 import numpy as np
 import torch
 
-from ._core import choose, chunk_size, cross_entropy, evaluating, fresh_generator, laid_out, log_probability, logit, loss_and_gradient
+from ._core import broadcast, choose, chunk_size, cross_entropy, evaluating, fresh_generator, laid_out, log_probability, logit, loss_and_gradient
 from ._inputs import check_classes, check_images, check_labels
 
 OF = {"logit": logit, "log_probability": log_probability, "loss": cross_entropy}
@@ -57,7 +57,7 @@ def integrated_gradients(model, images, labels, *, baseline=0.0, steps=50, of="l
     baseline = _baseline(baseline, images)
     points, weights = (torch.as_tensor(values, dtype=images.dtype, device=images.device) for values in np.polynomial.legendre.leggauss(steps))
     points, weights = (points + 1) / 2, weights / 2 * steps
-    share = points.view(-1, *[1] * (images.ndim - 1))
+    share = broadcast(points, images)
     mean = _mean_gradient(model, images, labels, steps, lambda i, s: torch.lerp(baseline[i], images[i], share[s]), weights, of, chunk)
     return (images - baseline) * mean
 
@@ -74,7 +74,7 @@ def _mean_gradient(model, images, labels, n, point, weights, of, chunk):
             i, s = rows // n, rows % n
             _, _, gradient = loss_and_gradient(model, point(i, s), labels[i], of)
             if weights is not None:
-                gradient = gradient * weights[s].view(-1, *[1] * (images.ndim - 1))
+                gradient = gradient * broadcast(weights[s], images)
             first, last = i[0].item(), i[-1].item()
             if first == last:
                 out[first] += gradient.sum(0)
@@ -171,7 +171,7 @@ def expected_gradients(model, images, labels, background, *, n_samples=200, of="
     check_images(background, bounds=bounds)
     _at_least_one(n_samples=n_samples)
     several = isinstance(labels, torch.Tensor) and labels.ndim == 2
-    check_labels(labels.flatten() if several else labels, len(labels.flatten()) if several and len(labels) == len(images) else len(images))
+    check_labels(labels.flatten() if several else labels, len(images) * (labels.shape[1] if several else 1))
     if not len(background):
         raise ValueError("the background holds no images; it takes at least one.")
     images, background = images.detach(), background.detach()
@@ -184,7 +184,7 @@ def expected_gradients(model, images, labels, background, *, n_samples=200, of="
             random = dict(generator=generator, device=generator.device)
             order = torch.cat([torch.randperm(len(background), **random) for _ in range(-(-n_samples // len(background)))])[:n_samples]
             part = torch.randperm(n_samples, **random) + torch.rand(n_samples, dtype=images.dtype, **random)
-            order, share = order.to(images.device), (part / n_samples).to(images).view(-1, *[1] * (images.ndim - 1))
+            order, share = order.to(images.device), broadcast((part / n_samples).to(images), images)
             for rows in torch.arange(n_samples, device=images.device).split(chunk):
                 base = background[order[rows]]
                 points = laid_out(torch.lerp(base, images[i], share[rows]), model).requires_grad_()

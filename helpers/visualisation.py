@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ._core import broadcast, chunk_size, clip, evaluating, fresh_generator, l2_norm, project, unit_step
+from ._core import broadcast, chunk_size, clip, evaluating, fresh_generator, project, unit_step
 from ._inputs import check_images, per_sample
 from .attacks import pgd
 

@@ -227,6 +227,7 @@ def test_superpixels_cover_the_image(digits):
     (lambda net, x, y: attribution.expected_gradients(net, x, y, x + 2), "images must lie in"),
     (lambda net, x, y: attribution.expected_gradients(net, x, torch.full((2, 3), 12), x), "10 classes, 0 to 9, but a label is 12"),
     (lambda net, x, y: attribution.expected_gradients(net, x, torch.tensor([[1, -3], [2, 2]]), x), "must not be negative"),
+    (lambda net, x, y: attribution.expected_gradients(net, x, torch.tensor([[1, 2]]), x), r"labels of shape \(2,\); wanted \(4,\)"),
     (lambda net, x, y: attribution.expected_gradients(net, x, y, x[:0]), "the background holds no images"),
     (lambda net, x, y: attribution.occlusion(net, x, y, size=4, stride=0), "stride must be a positive number"),
     (lambda net, x, y: lime_image(net, x, y, n_samples=0), "n_samples must be at least 1"),
