@@ -49,7 +49,7 @@ def networks():
     digits = data.load("mnist5k")[:256]
     yield "CNN, 28 x 28", models.load("mnist5k/standard"), digits.images, digits.labels, 0.1
     torch.manual_seed(0)
-    net = models.resnet18(width=16).eval()
+    net = models.resnet(width=16).eval()
     colour = data.load("cifar10-samples").images.repeat(4, 1, 1, 1)[:64]
     colour = (colour + 0.02 * torch.randn(colour.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
     yield "ResNet-18/16, 32 x 32", net, colour, attacks.scores(net, colour).argmax(1), 8 / 255
@@ -103,7 +103,7 @@ def cases(name, model, x, y, eps):
     yield ("expected_gradients, 10 classes, 200 samples", "shap GradientExplainer", 0.3,
            lambda: expected_gradients(model, x[:2], several, x[16:], n_samples=200), lambda: explainer.shap_values(x[:2], nsamples=200))
 
-    student = [models.small_cnn() if x.shape[1] == 1 else models.resnet18(width=16) for _ in range(2)]
+    student = [models.small_cnn() if x.shape[1] == 1 else models.resnet(width=16) for _ in range(2)]
     optimizers = [torch.optim.SGD(net.parameters(), 0.01) for net in student]
     batch = slice(0, 100 if x.shape[1] == 1 else 64)
 

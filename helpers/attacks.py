@@ -55,8 +55,8 @@ def pgd(model, images, labels, *, eps, norm, steps=20, step_size=None, decay=Fal
 
     Each step: along the unit gradient of `norm` ("l2", "linf"), back into the ball of radius eps, then into bounds.
     step_size: default 2.5 eps / steps. decay=True: it falls to 0 along a cosine (default: from 2 eps), which finds more.
-    start: None, "ball" or "radius" (see random_start), drawn from `generator` (default: a fresh one with seed 0). restarts: from so many
-    random starts; of their results the best stays.
+    start: None, "ball" or "radius" (see random_start), drawn from `generator` (default: a fresh one with seed 0), or the images to begin
+    from, a tensor like `images`. restarts: from so many random starts; of their results the best stays.
     keep: "last" iterate; "best": fooled before not fooled, then the highest loss, the last one is always tested too; or "first" one that
     fools, where only success matters: what is fooled leaves the batch, and what never is ends with its last iterate.
     callback(step, images, losses) sees every iterate of every chunk; the losses are those that the attack raises.
@@ -65,7 +65,10 @@ def pgd(model, images, labels, *, eps, norm, steps=20, step_size=None, decay=Fal
     check_norm(norm)
     if steps < 1 or restarts < 1:
         raise ValueError(f"steps and restarts must be at least 1, but came as {steps} and {restarts}.")
-    if restarts > 1 and start is None:
+    given = isinstance(start, torch.Tensor)
+    if given and start.shape != images.shape:
+        raise ValueError(f"the start must have the shape of the images, {tuple(images.shape)}, but has {tuple(start.shape)}.")
+    if restarts > 1 and (start is None or given):
         raise ValueError('restarts without a random start would all be the same: say start="ball" or start="radius".')
     if keep not in ("best", "last", "first"):
         raise ValueError(f'keep must be "best", "last" or "first", but came as {keep!r}.')
@@ -77,7 +80,7 @@ def pgd(model, images, labels, *, eps, norm, steps=20, step_size=None, decay=Fal
     best = _Best(clean)
     with evaluating(model):
         for _ in range(restarts):
-            begin = clean if start is None else clip(clean + random_start(images, eps, norm, start, generator), bounds)
+            begin = start.detach() if given else clean if start is None else clip(clean + random_start(images, eps, norm, start, generator), bounds)
             left = (~best.fooled).nonzero()[:, 0] if keep == "first" else torch.arange(len(images), device=images.device)
             for rows in left.split(chunk) if len(left) else ():
                 best.offer(*ascent(laid_out(begin[rows], model), laid_out(clean[rows], model), labels[rows], eps[rows], step_size[rows]), rows)

@@ -31,6 +31,13 @@ class Normalize(nn.Module):
         return (x - self.mean) / self.std
 
 
+class Grey(nn.Module):
+    """Each colour picture as its luminance (ITU-R BT.601), three channels alike."""
+
+    def forward(self, x):
+        return (x * torch.tensor([0.299, 0.587, 0.114], device=x.device, dtype=x.dtype).view(3, 1, 1)).sum(1, keepdim=True).expand_as(x)
+
+
 def small_cnn(classes=10, mean=(0.1307,), std=(0.3081,)):
     """Two stride-2 convolutions and two linear layers for 28 x 28 grey images: 166,406 weights."""
     return nn.Sequential(
@@ -39,6 +46,37 @@ def small_cnn(classes=10, mean=(0.1307,), std=(0.3081,)):
         nn.Conv2d(16, 32, 4, stride=2, padding=1), nn.ReLU(), nn.Flatten(),
         nn.Linear(32 * 7 * 7, 100), nn.ReLU(),
         nn.Linear(100, classes))
+
+
+def mlp(classes=10, widths=(784, 100, 100), mean=(0.1307,), std=(0.3081,)):
+    """Fully connected layers with ReLUs: widths[0] inputs, then as many units a layer as the others say. Default: FC100-100-10 of Szegedy et al."""
+    layers = [Normalize(mean, std), nn.Flatten()]
+    for inputs, outputs in zip(widths, widths[1:]):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(widths[-1], classes))
+
+
+class RBF(nn.Module):
+    """Gaussian bumps exp(-|x - c|^2 / (2 w^2)) around learned centres c with learned widths w, and a linear layer on them (Broomhead & Lowe 1988).
+
+    Far from every centre all bumps are 0, and the network falls back to its biases: it does not know, and says so.
+    """
+
+    def __init__(self, inputs, centres, classes):
+        super().__init__()
+        self.centres = nn.Parameter(torch.rand(centres, inputs))
+        self.log_width = nn.Parameter(torch.full((centres,), inputs ** 0.5 / 4).log())
+        self.linear = nn.Linear(centres, classes)
+
+    def forward(self, x):
+        x = x.flatten(1)
+        distance = x.square().sum(1, keepdim=True) - 2 * x @ self.centres.T + self.centres.square().sum(1)
+        return self.linear(torch.exp(-distance.clamp_min(0) / (2 * (2 * self.log_width).exp())))
+
+
+def rbf(classes=10, centres=200, inputs=784):
+    """A shallow RBF network for images of `inputs` values."""
+    return RBF(inputs, centres, classes)
 
 
 class ConvNorm(nn.Conv2d):
@@ -68,9 +106,13 @@ class ResidualBlock(nn.Module):
         return self.relu(self.body(x) + self.shortcut(x))
 
 
-def resnet18(classes=10, width=64, blocks=(2, 2, 2, 2), mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616)):
-    """ResNet-18 for 32 x 32 colour images: no pooling before the blocks; `width` channels in the first stage, twice as many in each further one."""
-    layers, channels = [Normalize(mean, std), ConvNorm(3, width), nn.ReLU()], width
+def resnet(classes=10, width=64, blocks=(2, 2, 2, 2), stride=1, grey=False, mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616)):
+    """A residual network for 32 x 32 colour images (the default: ResNet-18): no pooling before the blocks; blocks[i] blocks in stage i.
+
+    The first convolution and the first stage have `width` channels, each further stage twice as many at half the resolution. stride: of the
+    first convolution, for larger images. grey: the network turns its input to grey before it looks.
+    """
+    layers, channels = [Grey() if grey else nn.Identity(), Normalize(mean, std), ConvNorm(3, width, stride=stride), nn.ReLU()], width
     for stage, count in enumerate(blocks):
         for block in range(count):
             layers.append(ResidualBlock(channels, width * 2**stage, 2 if stage and not block else 1))
@@ -80,7 +122,39 @@ def resnet18(classes=10, width=64, blocks=(2, 2, 2, 2), mean=(0.4914, 0.4822, 0.
     return net
 
 
-NETWORKS = {"small_cnn": small_cnn, "resnet18": resnet18}
+def deep_cnn(classes=10, mean=(0.2860,), std=(0.3530,)):
+    """Ten narrow 3 x 3 convolutions with batch norm and one linear layer for 28 x 28 grey images: 184,378 weights."""
+    channels, strides = (32, 32, 32, 48, 48, 48, 56, 56, 56, 56), (1, 1, 1, 2, 1, 1, 2, 1, 1, 1)
+    layers = [Normalize(mean, std)]
+    for inputs, outputs, stride in zip((1, *channels), channels, strides):
+        layers += [ConvNorm(inputs, outputs, stride=stride), nn.ReLU()]
+    net = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(channels[-1], classes))
+    net.channels_last = True
+    return net
+
+
+def alexnet(classes=10, mean=(0.2860,), std=(0.3530,)):
+    """Five wide convolutions and three linear layers with dropout for 28 x 28 grey images, after Krizhevsky et al. 2012: 11.4 million weights."""
+    return nn.Sequential(
+        Normalize(mean, std),
+        nn.Conv2d(1, 64, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(192, 384, 3, padding=1), nn.ReLU(),
+        nn.Conv2d(384, 256, 3, padding=1), nn.ReLU(),
+        nn.Conv2d(256, 256, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Dropout(), nn.Linear(256 * 3 * 3, 2048), nn.ReLU(),
+        nn.Dropout(), nn.Linear(2048, 2048), nn.ReLU(),
+        nn.Linear(2048, classes))
+
+
+NETWORKS = {network.__name__: network for network in (small_cnn, mlp, rbf, deep_cnn, alexnet, resnet)}
+
+
+def build(network, classes=10, **options):
+    """A fresh network by the name of its function in this module, in its random first state (torch.manual_seed decides it)."""
+    if network not in NETWORKS:
+        raise ValueError(f"there is no network {network!r}. There is: {', '.join(NETWORKS)}.")
+    return NETWORKS[network](classes, **options)
 
 
 @functools.cache
@@ -118,7 +192,7 @@ def load(name, device="cpu"):
     if sha256 != entry["sha256"]:
         raise ValueError(f"{path} is not the file this course was made with: its SHA-256 is {sha256[:12]}..., the manifest says "
                          f"{entry['sha256'][:12]}.... Restore it with `git checkout -- {path}`.")
-    model = NETWORKS[entry["network"]]()
+    model = build(entry["network"], entry["classes"], **entry["recipe"].get("options", {}))
     model.load_state_dict({key: value.float() for key, value in parse(raw).items()})
     return model.eval().to(device)
 
@@ -130,8 +204,22 @@ def _torchvision(name):
         raise FileNotFoundError(
             f"the weights of imagenet/{name} are not in the data folder ({file}). Get them once with `python -m helpers.models {name}`. "
             f"Always there: {', '.join(names())}.")
-    model.load_state_dict(torch.load(file, map_location="cpu", weights_only=True))
+    weights = torch.load(file, map_location="cpu", weights_only=True)
+    model.load_state_dict(weights)
+    if name == "mobilenet_v2" and all((value == 0).all() for key, value in weights.items() if key.endswith("running_mean")):
+        _pad_as_tensorflow_does(model)
     return nn.Sequential(Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)), model.float()).eval()
+
+
+def _pad_as_tensorflow_does(model):
+    """Batch norms without statistics were folded into their convolutions, so these weights were converted from TensorFlow.
+
+    There, stride-2 convolutions are padded at the bottom and right alone; with PyTorch's padding the same weights lose nine points of accuracy.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d) and module.stride == (2, 2):
+            module.padding = (0, 0)
+            module.register_forward_pre_hook(lambda _, inputs: (nn.functional.pad(inputs[0], (0, 1, 0, 1)),))
 
 
 def _weights_file(name):
@@ -142,7 +230,9 @@ def _architecture(name):
     from torchvision import models
     if name not in models.list_models(module=models):
         raise ValueError(f"torchvision has no classification network {name!r}. There is for instance resnet18 or squeezenet1_0.")
-    return models.get_model(name, weights=None)
+    # These two were converted from TensorFlow with a normalisation of their own, which torchvision switches on with the weights only.
+    theirs = {"transform_input": True, "init_weights": False} if name in ("inception_v3", "googlenet") else {}
+    return models.get_model(name, weights=None, **theirs)
 
 
 def download(name):

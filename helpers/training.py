@@ -1,52 +1,224 @@
-"""Training, standard and adversarial (Madry et al. 2018, arXiv:1706.06083, equation 2.1)."""
+"""Training: standard, adversarial, mixed or with noise; in one process or several; it can be stopped, and resumed to the same weights.
+
+    train(model, images, labels, epochs=20)                                                   standard
+    train(model, images, labels, epochs=30, objective="pgd", norm="l2", eps=1.5)              adversarial
+"""
 import time
+import warnings
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from torch import distributed
 from tqdm.auto import tqdm
 
-from .attacks import pgd
+from ._core import clip, laid_out, random_start
+from ._files import whole
+from ._inputs import check_images, check_norm
+from .attacks import accuracy, fgsm, normalized_gradient, pgd, random_signs
+
+OBJECTIVES = ("standard", "pgd", "single-step", "mixed", "noise")
+EDGES = {"black": "constant", "reflect": "reflect"}
+WATCHED = 256       # so many training images are looked at after each epoch
 
 
-def train(model, images, labels, *, epochs, lr=4e-3, batch_size=100, shift=2, attack=None, seed=0, progress=True):
-    """Train `model` in place on images N x C x H x W in [0, 1] and int64 labels N; returns the seconds it took.
+def train(model, images, labels, *, epochs, objective="standard", norm="l2", eps=0.0, steps=None, step_size=None, start=None, alpha=0.5,
+          lr=4e-3, weight_decay=1e-4, batch_size=100, shift=2, flip=False, edge="black", bfloat16=False, seed=0,
+          state=None, resume=False, callback=None, progress=True):
+    """Train `model` in place, on the device it is on; images N x C x H x W in [0, 1], labels int64 N. Returns one dict an epoch.
 
-    AdamW with a one-cycle schedule; each batch is shifted by up to `shift` pixels. attack: None for standard training, or the
-    keyword arguments of `pgd` (eps, norm, steps, ...): then each batch is attacked, in eval mode, before the step in train mode.
-    The order of batches, the shifts and the starts of the attack follow from `seed` alone.
+    objective: what the loss J (cross-entropy) is taken of; x' is always made in eval mode with gradients for the images alone, and in [0, 1].
+      "standard"     J(x)
+      "pgd"          J(x'), x' from `pgd` with `steps` (7) steps of `step_size` (2.5 eps / steps) from a random start in the ball
+                     (Madry et al. 2018, arXiv:1706.06083)
+      "single-step"  the same with one step of 1.25 eps from a random start: uniform in the box for "linf" (Wong et al. 2020,
+                     arXiv:2001.03994), a random direction of uniform length for "l2"
+      "mixed"        alpha J(x) + (1 - alpha) J(x + eps sign grad), for "l2" x + eps grad / |grad| (Goodfellow et al. 2015, section 6)
+      "noise"        J(x + noise), a control: eps times random signs, for "l2" a random direction of length eps; with start="ball" uniform
+    start: "ball" or "radius" instead of what the objective would choose. AdamW with a one-cycle schedule up to `lr`. Each image is moved by
+    up to `shift` pixels (edge="black" or "reflect": what comes in) and with flip=True mirrored at random. bfloat16: networks run under autocast.
+    Everything drawn follows from `seed`; the global random state stays as it was.
+
+    The dicts: epoch, loss, seconds, and on the first 256 training images, in eval mode, `clean` accuracy, with eps > 0 also `robust` (PGD-10)
+    and for one-step objectives `single_step` (their own attack). Where the last is high and `robust` is not, that is catastrophic
+    overfitting (Wong et al. 2020): a warning says so.
+
+    state: a file that is written whole after each epoch; resume=True goes on from it, to the weights an uninterrupted run gives.
+    callback(model, step) is called after every minibatch. Where torch.distributed runs, each process takes its share of every batch through
+    DistributedDataParallel, and process 0 alone writes, watches and shows the bar.
+    Raises ValueError for settings that cannot be, and for a state that another training left.
     """
+    _check(images, labels, objective, norm, eps, edge, epochs, batch_size)
+    settings = {key: value for key, value in locals().items() if key not in ("model", "images", "labels", "state", "resume", "callback", "progress")}
+    device = next(model.parameters()).device
+    images, labels = images.to(device), labels.to(device)
+    rank, world = (distributed.get_rank(), distributed.get_world_size()) if distributed.is_initialized() else (0, 1)
+    if batch_size % world:
+        raise ValueError(f"{world} processes cannot share batches of {batch_size} evenly: choose a batch_size that is a multiple of {world}.")
+    per_epoch = len(images) // batch_size
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=epochs * per_epoch)
     generator = torch.Generator().manual_seed(seed)
-    steps = epochs * (len(images) // batch_size)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=steps)
-    began = time.perf_counter()
-    bar = tqdm(total=steps, disable=not progress, unit="step")
-    for _ in range(epochs):
-        order = torch.randperm(len(images), generator=generator)
-        for rows in order[: len(images) // batch_size * batch_size].split(batch_size):
-            x, y = random_shift(images[rows], shift, generator), labels[rows]
-            if attack:
-                x = pgd(model, x, y, keep="last", generator=generator, **attack)
-            model.train()
-            loss = F.cross_entropy(model(x), y)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            bar.update()
-            bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
-    bar.close()
-    model.eval()
-    return time.perf_counter() - began
+    saved = _Saved(state, settings | {"images": list(images.shape)}, model, optimizer, schedule, generator)
+    history = saved.load() if resume else []
+    learner = torch.nn.parallel.DistributedDataParallel(model) if world > 1 else model
+    perturb = _perturbation(objective, norm, eps, steps, step_size, start)
+    bar = tqdm(total=epochs * per_epoch, initial=len(history) * per_epoch, disable=not progress or rank > 0, unit="step")
+    try:
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            for epoch in range(len(history), epochs):
+                torch.manual_seed(seed + epoch)     # what a network itself draws, such as dropout
+                began, losses = time.perf_counter(), torch.zeros((), device=device)
+                order = torch.randperm(len(images), generator=generator).to(device)
+                for step, rows in enumerate(order[: per_epoch * batch_size].split(batch_size), epoch * per_epoch):
+                    x, y = random_shift(images[rows], shift, generator, edge, flip), labels[rows]
+                    begin = perturb.begin(x, generator)
+                    x, y, begin = (part[rank::world] for part in (x, y, begin))     # all draw for the whole batch: one result for any number
+                    with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+                        inputs, targets, weights = perturb(model, laid_out(x, model), y, laid_out(begin, model), alpha)
+                        model.train()
+                        loss = (F.cross_entropy(learner(inputs).float(), targets, reduction="none") * weights).sum() / len(x)
+                    optimizer.zero_grad()
+                    loss.backward()
+                    optimizer.step()
+                    schedule.step()
+                    losses += loss.detach()
+                    bar.update()
+                    if callback:
+                        callback(model, step)
+                record = {"epoch": epoch, "loss": losses.item() / per_epoch, "seconds": time.perf_counter() - began}
+                if rank == 0:
+                    with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+                        record |= _watch(model, images[:WATCHED], labels[:WATCHED], norm, eps, perturb)
+                    history.append(record)
+                    saved.save(history)
+                    _warn_of_catastrophe(history)
+                    bar.set_postfix({key: f"{record[key]:.3f}" for key in ("loss", "clean", "robust") if key in record})
+    finally:
+        bar.close()
+        model.eval()
+    return history
 
 
-def random_shift(images, most, generator):
-    """Each image moved by up to `most` pixels in both directions; what comes in at the edge is 0."""
+def _check(images, labels, objective, norm, eps, edge, epochs, batch_size):
+    check_images(images, labels)
+    check_norm(norm)
+    if objective not in OBJECTIVES:
+        raise ValueError(f"objective must be one of {', '.join(map(repr, OBJECTIVES))}, but came as {objective!r}.")
+    if (objective == "standard") != (eps == 0) or eps < 0:
+        raise ValueError(f'objective="standard" goes with eps=0 and every other one with eps > 0, but objective={objective!r}, eps={eps} came.')
+    if edge not in EDGES:
+        raise ValueError(f"edge must be one of {', '.join(map(repr, EDGES))}, but came as {edge!r}.")
+    if epochs < 1 or not 1 <= batch_size <= len(images):
+        raise ValueError(f"wanted epochs >= 1 and a batch_size from 1 to the {len(images)} images, but epochs={epochs} and batch_size={batch_size} came.")
+
+
+class _perturbation:
+    """What an objective trains on: `begin` draws, for the whole batch, where it starts; a call makes the inputs, their labels and weights."""
+
+    def __init__(self, objective, norm, eps, steps, step_size, start):
+        one = objective == "single-step"
+        self.objective, self.norm, self.eps = objective, norm, eps
+        self.start = start or {"pgd": "ball", "single-step": "radius" if norm == "l2" else "ball"}.get(objective)
+        self.steps = steps or (1 if one else 7)
+        self.step_size = step_size or (1.25 * eps if one else 2.5 * eps / self.steps)
+        self.few = objective == "mixed" or objective in ("pgd", "single-step") and self.steps == 1
+
+    def begin(self, x, generator):
+        if self.objective == "noise" and not self.start:
+            if self.norm == "linf":
+                return random_signs(x, eps=self.eps, generator=generator)
+            noise = torch.randn(x.shape, generator=generator).to(x.device)
+            return clip(x + self.eps * noise / noise.flatten(1).norm(dim=1).view(-1, 1, 1, 1), (0, 1))
+        return clip(x + random_start(x, self.eps, self.norm, self.start, generator), (0, 1)) if self.start else x
+
+    def attacked(self, model, x, y, begin):
+        if self.objective == "mixed":
+            return (fgsm(model, x, y, eps=self.eps) if self.norm == "linf" else
+                    normalized_gradient(model, x, y, eps=self.eps, norm="l2"))
+        return pgd(model, x, y, eps=self.eps, norm=self.norm, steps=self.steps, step_size=self.step_size, start=begin, keep="last")
+
+    def __call__(self, model, x, y, begin, alpha):
+        one = torch.ones(len(x), device=x.device)
+        if self.objective == "standard":
+            return x, y, one
+        if self.objective == "noise":
+            return begin, y, one
+        attacked = self.attacked(model, x, y, begin)
+        if self.objective == "mixed":       # both in one pass
+            return torch.cat([x, attacked]), torch.cat([y, y]), torch.cat([alpha * one, (1 - alpha) * one])
+        return attacked, y, one
+
+
+def _watch(model, x, y, norm, eps, perturb):
+    """Accuracies on a few images: clean, under PGD-10, and under the one step that training itself takes."""
+    record = {"clean": accuracy(model, x, y)}
+    if eps:
+        record["robust"] = accuracy(model, pgd(model, x, y, eps=eps, norm=norm, steps=10, keep="first"), y)
+        if perturb.few:
+            record["single_step"] = accuracy(model, perturb.attacked(model, x, y, perturb.begin(x, torch.Generator().manual_seed(0))), y)
+    return record
+
+
+def _blind(record):
+    """Has the network learned to fool the one step it is trained with, instead of becoming robust?"""
+    return record.get("single_step", 0) > max(2 * record.get("robust", 0), record.get("robust", 0) + 0.2)
+
+
+def _warn_of_catastrophe(history):
+    """Once, after the first epoch in which it shows."""
+    *before, now = history
+    if _blind(now) and not any(map(_blind, before)):
+        best = max(history, key=lambda record: record["robust"])
+        warnings.warn(
+            f"catastrophic overfitting in epoch {now['epoch'] + 1}: under the one step that training takes {now['single_step']:.0%} of the watched "
+            f"images stay right, under PGD-10 {now['robust']:.0%} (the most was {best['robust']:.0%}, after epoch {best['epoch'] + 1}). "
+            'The network learns to fool the attack. Take objective="pgd", or a smaller eps or step_size.', stacklevel=3)
+
+
+class _Saved:
+    """All that a training needs to go on, in one file that is whole or not there."""
+
+    def __init__(self, path, settings, model, optimizer, schedule, generator):
+        self.path, self.settings = path and Path(path), settings
+        self.parts, self.generator = {"model": model, "optimizer": optimizer, "schedule": schedule}, generator
+
+    def save(self, history):
+        if self.path:
+            with whole(self.path) as part:
+                torch.save({name: part.state_dict() for name, part in self.parts.items()} |
+                           {"generator": self.generator.get_state(), "history": history, "settings": self.settings}, part)
+
+    def load(self):
+        """The history so far, with everything put back; [] where there is no file yet."""
+        if not self.path:
+            raise ValueError("resume=True needs the file to resume from: say state=PATH.")
+        if not self.path.exists():
+            return []
+        saved = torch.load(self.path, map_location="cpu", weights_only=True)
+        differing = [f"{key} was {saved['settings'].get(key)!r}, is {self.settings.get(key)!r}" for key in sorted(saved["settings"] | self.settings)
+                     if saved["settings"].get(key) != self.settings.get(key)]
+        if differing:
+            raise ValueError(f"{self.path} is the state of another training ({'; '.join(differing)}). Go on with its settings, or delete it.")
+        for name, part in self.parts.items():
+            part.load_state_dict(saved[name])
+        self.generator.set_state(saved["generator"])
+        return saved["history"]
+
+
+def random_shift(images, most, generator, edge="black", flip=False):
+    """Each image moved by up to `most` pixels in both directions and, with flip=True, half of them mirrored.
+
+    What comes in at the edge is 0 (edge="black") or the picture's own mirror image ("reflect").
+    """
     n, c, h, w = images.shape
-    padded = F.pad(images, [most] * 4)
+    padded = F.pad(images, [most] * 4, mode=EDGES[edge])
     top, left = torch.randint(0, 2 * most + 1, (2, n, 1, 1, 1), generator=generator).to(images.device)
     rows = top + torch.arange(h, device=images.device).view(1, 1, h, 1)
     columns = left + torch.arange(w, device=images.device).view(1, 1, 1, w)
+    if flip:
+        mirrored = (torch.rand(n, 1, 1, 1, generator=generator) < 0.5).to(images.device)
+        columns = torch.where(mirrored, 2 * left + w - 1 - columns, columns)
     sample = torch.arange(n, device=images.device).view(n, 1, 1, 1)
     channel = torch.arange(c, device=images.device).view(1, c, 1, 1)
     return padded[sample, channel, rows, columns]

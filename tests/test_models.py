@@ -4,7 +4,8 @@ import shutil
 import pytest
 import torch
 
-from helpers import attacks, data, models, train
+from helpers import attacks, data, models, training
+from helpers.recipes import RECIPES
 
 
 @pytest.mark.parametrize("name", models.names())
@@ -17,7 +18,7 @@ def test_a_checkpoint_does_what_the_manifest_says(name):
     assert abs(attacks.accuracy(model, test.images, test.labels) - measured["share"]) <= 0.002
     assert measured["interval"][0] <= measured["share"] <= measured["interval"][1]
     assert entry["command"] == f"python -m helpers.train {name.removesuffix('-untrained')}"
-    assert entry["recipe"] == train.RECIPES[name.removesuffix("-untrained")]
+    assert entry["recipe"] == RECIPES[name.removesuffix("-untrained")]
 
 
 def test_the_networks_are_good_enough():
@@ -39,7 +40,7 @@ def test_robust_accuracy_is_what_the_manifest_says():
 
 
 def test_the_untrained_twins_are_where_training_started():
-    torch.manual_seed(train.RECIPES["mnist5k/standard"]["seed"])
+    torch.manual_seed(RECIPES["mnist5k/standard"]["seed"])
     fresh = models.small_cnn()
     for name in ("mnist5k/standard-untrained", "mnist5k/robust-l2-untrained"):
         for ours, theirs in zip(models.load(name).parameters(), fresh.parameters()):
@@ -85,27 +86,20 @@ def test_imagenet_weights_from_the_data_folder(no_data):
     assert torch.allclose(ours(photos), theirs((photos - mean) / std), atol=1e-4)
 
 
+def test_inception_normalises_as_its_weights_expect(no_data):
+    import torchvision
+    (no_data / "weights").mkdir(parents=True)
+    theirs = torchvision.models.inception_v3(weights=None, init_weights=False).eval()
+    torch.save(theirs.state_dict(), no_data / "weights" / "inception_v3_imagenet.pth")
+    ours, photo = models.load("imagenet/inception_v3"), torch.rand(1, 3, 299, 299)
+    assert torch.allclose(ours(photo), theirs(2 * photo - 1), atol=1e-3), "from [0, 1] to [-1, 1], as where it was trained"
+
+
 @pytest.mark.skipif(not (data.folder() / "weights" / "squeezenet1_0_imagenet.pth").exists(), reason="no ImageNet weights in $WORKBOOK_DATA")
-def test_real_imagenet_weights_read_real_pictures():
+@pytest.mark.parametrize("name, share", [("squeezenet1_0", 0.58), ("mobilenet_v2", 0.86)])
+def test_real_imagenet_weights_read_real_pictures(name, share):
     pictures = data.load("imagenet200")
-    assert attacks.accuracy(models.load("imagenet/squeezenet1_0"), pictures.images, pictures.labels) == pytest.approx(0.58, abs=0.02)
-
-
-def test_training_writes_weights_and_a_manifest(monkeypatch, tmp_path, capsys):
-    recipe = dict(data="mnist5k", network="small_cnn", epochs=1, seed=3, attack=dict(norm="l2", eps=1.0, steps=1, start="ball"))
-    monkeypatch.setitem(train.RECIPES, "mnist5k/test", recipe)
-    monkeypatch.setattr(train, "EPS", {"l2": (1.0,)})
-    whole = data.load
-    monkeypatch.setattr(data, "load", lambda name, split="test": whole(name, split)[: 4000 if split == "train" else 200])
-    monkeypatch.setattr("sys.argv", ["train", "mnist5k/test", "--out", str(tmp_path)])
-    train.main()
-    manifest = json.loads((tmp_path / "manifest.json").read_text())
-    assert set(manifest) == {"mnist5k/test", "mnist5k/test-untrained"}
-    assert manifest["mnist5k/test"]["measured"]["clean"]["share"] > 0.7 > manifest["mnist5k/test-untrained"]["measured"]["clean"]["share"]
-    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".safetensors", ".safetensors"]
-    monkeypatch.setattr(models, "CHECKPOINTS", tmp_path)
-    monkeypatch.setattr(models, "_manifest", lambda: manifest)
-    models.load("mnist5k/test")
+    assert attacks.accuracy(models.load(f"imagenet/{name}"), pictures.images, pictures.labels) == pytest.approx(share, abs=0.02)
 
 
 def test_a_convolution_with_its_norm_is_one_convolution_in_eval_mode():
@@ -123,6 +117,49 @@ def test_a_convolution_with_its_norm_is_one_convolution_in_eval_mode():
 
 
 def test_a_resnet_for_32_x_32():
-    net = models.resnet18(width=8).eval()
+    net = models.resnet(width=8).eval()
     assert net(torch.rand(2, 3, 32, 32)).shape == (2, 10) and sum(isinstance(module, models.ConvNorm) for module in net.modules()) == 20
-    assert sum(parameter.numel() for parameter in models.resnet18().parameters()) == 11_173_962, "the ResNet-18 of the literature"
+    assert sum(parameter.numel() for parameter in models.resnet().parameters()) == 11_173_962, "the ResNet-18 of the literature"
+
+
+@pytest.mark.parametrize("name, weights", [("small_cnn", 166_406), ("deep_cnn", 184_378), ("alexnet", 11_385_546), ("mlp", 89_610), ("rbf", 159_010)])
+def test_networks_for_digits(name, weights):
+    torch.manual_seed(0)
+    net = models.build(name)
+    assert sum(parameter.numel() for parameter in net.parameters()) == weights
+    assert net.eval()(torch.rand(3, 1, 28, 28)).shape == (3, 10) and models.build(name, classes=4)(torch.rand(2, 1, 28, 28)).shape == (2, 4)
+
+
+def test_an_mlp_of_any_widths():
+    net = models.mlp(widths=(12, 7, 5, 3), classes=2)
+    assert [(layer.in_features, layer.out_features) for layer in net if isinstance(layer, torch.nn.Linear)] == [(12, 7), (7, 5), (5, 3), (3, 2)]
+    assert net(torch.rand(4, 3, 2, 2)).shape == (4, 2)
+
+
+def test_an_rbf_network_by_its_formula_and_far_away_it_does_not_know():
+    torch.manual_seed(0)
+    net, x = models.RBF(6, 4, 3).double(), torch.rand(5, 6).double()
+    bumps = torch.stack([torch.exp(-(x - c).square().sum(1) / (2 * w ** 2)) for c, w in zip(net.centres, net.log_width.exp())], 1)
+    assert torch.allclose(net(x), bumps @ net.linear.weight.T + net.linear.bias)
+    assert torch.allclose(net(1000 * x), net.linear.bias.expand(5, 3)), "only its biases are left"
+
+
+def test_an_rbf_network_learns_digits():
+    torch.manual_seed(0)
+    net, train, test = models.rbf(), data.load("mnist5k", "train"), data.load("mnist5k")
+    training.train(net, train.images, train.labels, epochs=6, lr=0.01, shift=0, progress=False)
+    assert attacks.accuracy(net, test.images, test.labels) > 0.85
+
+
+def test_a_grey_network_sees_luminance_alone():
+    torch.manual_seed(0)
+    net, picture = models.resnet(width=4, blocks=(1, 1), classes=5, stride=2, grey=True).eval(), torch.rand(2, 3, 40, 40)
+    grey = (picture * torch.tensor([0.299, 0.587, 0.114]).view(3, 1, 1)).sum(1, keepdim=True).expand(-1, 3, -1, -1)
+    assert torch.allclose(net(picture), net(grey), atol=1e-5) and net(picture).shape == (2, 5)
+    colour = models.resnet(width=4, blocks=(1, 1), classes=5).eval()
+    assert not torch.allclose(colour(picture), colour(grey), atol=1e-3)
+
+
+def test_an_unknown_network_lists_what_there_is():
+    with pytest.raises(ValueError, match="no network 'vgg'. There is: small_cnn, mlp"):
+        models.build("vgg")

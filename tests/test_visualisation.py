@@ -10,7 +10,7 @@ from helpers import visualisation as vis
 @pytest.fixture
 def resnet():
     torch.manual_seed(0)
-    return models.resnet18(width=4)
+    return models.resnet(width=4)
 
 
 def hooks(model):

@@ -1,0 +1,128 @@
+"""What a network is worth: clean accuracy, PGD and AutoAttack, each with its number of images and its 95 % interval.
+
+    python -m helpers.measure                   measure samples of every committed checkpoint again, and compare with the manifest
+    python -m helpers.measure --all [NAME ...]  the same on all the images the manifest speaks of, AutoAttack included: hours
+"""
+import argparse
+import sys
+
+import torch
+
+from . import data, models
+from ._core import laid_out
+from .attacks import fooled, robust_accuracy
+
+DIGIT_SIZES = {"l2": (0.5, 1.0, 1.5, 2.0), "linf": (0.05, 0.1, 0.2, 0.3)}
+SIZES = {"mnist5k": DIGIT_SIZES, "mnist": DIGIT_SIZES, "fashion_mnist": {"l2": (0.25, 0.5, 1.0), "linf": (0.02, 0.05, 0.1)}}
+COLOUR_SIZES = {"l2": (0.5,), "linf": (8 / 255,)}       # for colour networks that were trained for no size of their own
+PGD, AUTOATTACK = 2000, 1000                            # images, at most
+
+
+def share(hits, n):
+    """A share with its 95 % interval (Wilson) and its number of images."""
+    return {"share": round(hits / n, 4), "interval": interval(hits, n), "n": n}
+
+
+def interval(hits, n, z=1.96):
+    p = hits / n
+    middle, half = p + z * z / (2 * n), z * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
+    return [round((middle + s * half) / (1 + z * z / n), 4) for s in (-1, 1)]
+
+
+def sizes(recipe):
+    """The norms and eps at which a network of this recipe is attacked."""
+    own = {recipe["norm"]: (recipe["eps"],)} if recipe.get("eps") else COLOUR_SIZES
+    return SIZES.get(recipe["data"], own)
+
+
+def clean(model, test):
+    return share((~fooled(model, test.images, test.labels)).sum().item(), len(test))
+
+
+def pgd50(model, test, norm, eps):
+    """The share still right after `robust_accuracy`: PGD-50 with falling steps, two losses, two random starts each."""
+    _, robust = robust_accuracy(model, test.images, test.labels, eps, norm=norm)
+    return share(robust.sum().item(), len(test))
+
+
+class _LaidOut(torch.nn.Module):
+    """The network on images laid out as it likes them."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x):
+        return self.model(laid_out(x, self.model))
+
+
+def autoattack(model, test, norm, eps):
+    """The share still right after AutoAttack's APGD-CE and APGD-T (Croce & Hein 2020, arXiv:2003.01690), from torchattacks (an extra)."""
+    import torchattacks
+    options = dict(norm={"l2": "L2", "linf": "Linf"}[norm], eps=eps, steps=100)
+    left, quick = test[~fooled(model, test.images, test.labels)], _LaidOut(model).eval()
+    for attack in (torchattacks.APGD(quick, loss="ce", **options), torchattacks.APGDT(quick, n_classes=len(test.classes), **options)):
+        attacked = [attack(left.images[at:at + 250], left.labels[at:at + 250]) for at in range(0, len(left), 250)]
+        attacked = torch.cat(attacked) if attacked else left.images
+        left = left[~fooled(model, attacked.clamp(0, 1), left.labels)]
+    return share(len(left), len(test))
+
+
+def measure(model, test, recipe):
+    """Every figure that the manifest gives of a network, by name: "clean", "pgd50 l2 0.5", ..., "autoattack l2 0.5"."""
+    return {name: figure() for name, figure in _figures(model, test, recipe).items()}
+
+
+def _figures(model, test, recipe, most=None):
+    """The names of the figures, and what computes each, on `most` images at most."""
+    figures = {"clean": lambda: clean(model, test[:most])}
+    for norm, many in sizes(recipe).items():
+        for eps in many:
+            figures[_name("pgd50", norm, eps)] = lambda norm=norm, eps=eps: pgd50(model, test[:min(PGD, most or PGD)], norm, eps)
+    if recipe.get("eps"):
+        norm, eps = recipe["norm"], recipe["eps"]
+        figures[_name("autoattack", norm, eps)] = lambda: autoattack(model, test[:min(AUTOATTACK, most or AUTOATTACK)], norm, eps)
+    return figures
+
+
+def _name(attack, norm, eps):
+    return f"{attack} {norm} {round(eps, 4)}"
+
+
+def verify(names, everything, quick=200):
+    """Measure again and print each figure beside the manifest's; True if none contradicts it.
+
+    Quick: clean accuracy, and PGD at the network's own eps, on the first `quick` images; their 99.99 % interval must hold the manifest's
+    share. Everything: on all images, and within half a percentage point (processors round differently).
+    """
+    agree = True
+    for name in names:
+        entry = models.info(name)
+        if not data.available(entry["data"]):
+            print(f"{name}: skipped, {entry['data']} is not in the data folder")
+            continue
+        model, test, recipe = models.load(name), data.load(entry["data"]), entry["recipe"]
+        figures = _figures(model, test, recipe, None if everything else quick)
+        if not everything:
+            own = _name("pgd50", recipe["norm"], recipe["eps"]) if recipe.get("eps") else None
+            figures = {key: figure for key, figure in figures.items() if key in ("clean", own)}
+        for key in figures.keys() & entry["measured"].keys():
+            now, then = figures[key](), entry["measured"][key]["share"]
+            low, high = (then - 0.005, then + 0.005) if everything else interval(round(now["share"] * now["n"]), now["n"], z=3.9)
+            right = low <= (now["share"] if everything else then) <= high
+            agree &= right
+            print(f"{name}: {key}: {now['share']:.4f} on {now['n']}, the manifest says {then:.4f}{'' if right else '   <-- DISAGREES'}", flush=True)
+    return agree
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="python -m helpers.measure", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="checkpoints (default: all)")
+    parser.add_argument("--all", action="store_true", help="every figure on every image")
+    options = parser.parse_args()
+    kept = [name for name in options.names or models.names() if "file" in models.info(name)]
+    sys.exit(0 if verify(kept, options.all) else 1)
+
+
+if __name__ == "__main__":
+    main()
