@@ -3,6 +3,7 @@
 # make build   lessons/ -> notebooks/, exercises/, solutions/ (only what changed)
 # make check   is what is committed what the lessons say?
 # make bench   timings, into benchmarks/*.md
+# make verify-checkpoints   measure samples of the committed networks again (EVERYTHING=1: all of it, hours)
 # make clean   remove the environment and caches; my-work/ stays
 # CPU=1        with lab or test, the first time: PyTorch's CPU builds, 4 GB less to download
 # PYTHON=...   the Python (3.11 or newer) to make the environment with
@@ -10,7 +11,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: lab test build check bench clean
+.PHONY: lab test build check bench verify-checkpoints clean
 lab: $(VENV)/installed
 	$(BIN)/python -m helpers.lab $(LAB_OPTIONS)
 
@@ -26,7 +27,11 @@ check: $(VENV)/installed
 
 bench: $(VENV)/installed-test
 	$(BIN)/python -m benchmarks.kernels
+	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.explorers
+
+verify-checkpoints: $(VENV)/installed-test
+	$(BIN)/python -m helpers.measure $(if $(EVERYTHING),--all)
 
 clean:
 	rm -rf $(VENV) *.egg-info .pytest_cache .hypothesis test-results

@@ -2,6 +2,7 @@
 
     python -m helpers.measure                   measure samples of every committed checkpoint again, and compare with the manifest
     python -m helpers.measure --all [NAME ...]  the same on all the images the manifest speaks of, AutoAttack included: hours
+    python -m helpers.measure --table           print the manifest as the README's table
 """
 import argparse
 import sys
@@ -16,6 +17,7 @@ DIGIT_SIZES = {"l2": (0.5, 1.0, 1.5, 2.0), "linf": (0.05, 0.1, 0.2, 0.3)}
 SIZES = {"mnist5k": DIGIT_SIZES, "mnist": DIGIT_SIZES, "fashion_mnist": {"l2": (0.25, 0.5, 1.0), "linf": (0.02, 0.05, 0.1)}}
 COLOUR_SIZES = {"l2": (0.5,), "linf": (8 / 255,)}       # for colour networks that were trained for no size of their own
 PGD, AUTOATTACK = 2000, 1000                            # images, at most
+SHOWN = {"mnist5k": ("l2", 1.5), "mnist": ("l2", 2.0), "fashion_mnist": ("l2", 1.0)}     # in the table, for networks without a size of their own
 
 
 def share(hits, n):
@@ -115,13 +117,35 @@ def verify(names, everything, quick=200):
     return agree
 
 
+def table():
+    """The README's table of networks, in markdown."""
+    lines = ["| network | weights | clean | PGD-50 | AutoAttack | training |", "|---|---|---|---|---|---|"]
+    for name in models.names(all=True):
+        entry = models.info(name)
+        recipe, measured = entry["recipe"], entry["measured"]
+        norm, eps = (recipe["norm"], recipe["eps"]) if recipe.get("eps") else SHOWN.get(entry["data"], ("l2", 0.5))
+        attacked, strongest = measured[_name("pgd50", norm, eps)], measured.get(_name("autoattack", norm, eps))
+        size = f"{norm.replace('l2', 'L2').replace('linf', 'Linf')} {'8/255' if eps == 8 / 255 else eps}"
+        took = f"{entry['seconds'] / 60:.0f} min" if entry.get("seconds", 0) > 90 else f"{entry['seconds']:.0f} s" if "seconds" in entry else "-"
+        weights = sum(parameter.numel() for parameter in models.build(entry["network"], entry["classes"], **recipe.get("options", {})).parameters())
+        lines.append(f"| `{name}` | {weights:,} | {_percent(measured['clean'])} | {_percent(attacked)} at {size} | "
+                     f"{_percent(strongest) if strongest else '-'} | {took} |")
+    return "\n".join(lines)
+
+
+def _percent(figure):
+    return f"{100 * figure['share']:.1f} %"
+
+
 def main():
     parser = argparse.ArgumentParser(prog="python -m helpers.measure", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="checkpoints (default: all)")
     parser.add_argument("--all", action="store_true", help="every figure on every image")
+    parser.add_argument("--table", action="store_true", help="print the README's table and leave")
     options = parser.parse_args()
-    kept = [name for name in options.names or models.names() if "file" in models.info(name)]
-    sys.exit(0 if verify(kept, options.all) else 1)
+    if options.table:
+        sys.exit(print(table()))
+    sys.exit(0 if verify(options.names or models.names(), options.all) else 1)
 
 
 if __name__ == "__main__":

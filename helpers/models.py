@@ -38,14 +38,14 @@ class Grey(nn.Module):
         return (x * torch.tensor([0.299, 0.587, 0.114], device=x.device, dtype=x.dtype).view(3, 1, 1)).sum(1, keepdim=True).expand_as(x)
 
 
-def small_cnn(classes=10, mean=(0.1307,), std=(0.3081,)):
-    """Two stride-2 convolutions and two linear layers for 28 x 28 grey images: 166,406 weights."""
+def small_cnn(classes=10, width=16, hidden=100, mean=(0.1307,), std=(0.3081,)):
+    """Two stride-2 convolutions of `width` and 2 `width` channels and two linear layers for 28 x 28 grey images: 166,406 weights by default."""
     return nn.Sequential(
         Normalize(mean, std),
-        nn.Conv2d(1, 16, 4, stride=2, padding=1), nn.ReLU(),
-        nn.Conv2d(16, 32, 4, stride=2, padding=1), nn.ReLU(), nn.Flatten(),
-        nn.Linear(32 * 7 * 7, 100), nn.ReLU(),
-        nn.Linear(100, classes))
+        nn.Conv2d(1, width, 4, stride=2, padding=1), nn.ReLU(),
+        nn.Conv2d(width, 2 * width, 4, stride=2, padding=1), nn.ReLU(), nn.Flatten(),
+        nn.Linear(2 * width * 7 * 7, hidden), nn.ReLU(),
+        nn.Linear(hidden, classes))
 
 
 def mlp(classes=10, widths=(784, 100, 100), mean=(0.1307,), std=(0.3081,)):
@@ -134,17 +134,20 @@ def deep_cnn(classes=10, mean=(0.2860,), std=(0.3530,)):
 
 
 def alexnet(classes=10, mean=(0.2860,), std=(0.3530,)):
-    """Five wide convolutions and three linear layers with dropout for 28 x 28 grey images, after Krizhevsky et al. 2012: 11.4 million weights."""
+    """Five convolutions and three wide linear layers with dropout for 28 x 28 grey images, the sizes of one half of AlexNet: 10,463,082 weights.
+
+    After Krizhevsky et al. 2012, whose network was split over two processors.
+    """
     return nn.Sequential(
         Normalize(mean, std),
-        nn.Conv2d(1, 64, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(64, 192, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(192, 384, 3, padding=1), nn.ReLU(),
-        nn.Conv2d(384, 256, 3, padding=1), nn.ReLU(),
-        nn.Conv2d(256, 256, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
-        nn.Dropout(), nn.Linear(256 * 3 * 3, 2048), nn.ReLU(),
-        nn.Dropout(), nn.Linear(2048, 2048), nn.ReLU(),
-        nn.Linear(2048, classes))
+        nn.Conv2d(1, 48, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(48, 128, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(128, 192, 3, padding=1), nn.ReLU(),
+        nn.Conv2d(192, 192, 3, padding=1), nn.ReLU(),
+        nn.Conv2d(192, 128, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Dropout(), nn.Linear(128 * 3 * 3, 2560), nn.ReLU(),
+        nn.Dropout(), nn.Linear(2560, 2560), nn.ReLU(),
+        nn.Linear(2560, classes))
 
 
 NETWORKS = {network.__name__: network for network in (small_cnn, mlp, rbf, deep_cnn, alexnet, resnet)}
@@ -162,14 +165,14 @@ def _manifest():
     return json.loads((CHECKPOINTS / "manifest.json").read_text())
 
 
-def names():
-    """The names of all committed checkpoints."""
-    return tuple(_manifest())
+def names(all=False):
+    """The names of the checkpoints that come with the course; all=True: also of those too large for that, whose figures `info` knows."""
+    return tuple(name for name, entry in _manifest().items() if all or entry.get("committed", True))
 
 
 def info(name):
     """The manifest's entry: recipe, command, measured figures, file and SHA-256. Raises ValueError for an unknown name."""
-    if name not in _manifest():
+    if name not in names(all=True):
         raise ValueError(f"there is no model {name!r}. There is: {', '.join(names())}; and imagenet/<name of a torchvision network>.")
     return _manifest()[name]
 
@@ -185,6 +188,8 @@ def load(name, device="cpu"):
     from safetensors.torch import load as parse
     entry = info(name)
     path = CHECKPOINTS / entry["file"]
+    if not path.exists() and not entry.get("committed", True):
+        raise FileNotFoundError(f"the weights of {name} are too large to come with the course. Train it again: {entry['command']}")
     if not path.exists():
         raise FileNotFoundError(f"{path} is missing. Restore it with `git checkout -- {path}`.")
     raw = path.read_bytes()

@@ -69,7 +69,7 @@ def run(name, out, device, resume):
         return
     model.load_state_dict({key: value.half().to(value.dtype) if value.is_floating_point() else value
                            for key, value in model.state_dict().items()})      # as it will be loaded
-    written = {} if name in TOO_LARGE else checkpoint(model, out, name)
+    written = checkpoint(model, out, name) | ({"committed": False} if name in TOO_LARGE else {})
     print("measuring")
     measured = measure(model, test.to(device), recipe)
     add({name: entry | written | {"seconds": round(sum(record["seconds"] for record in history), 1), "device": str(device),

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import distributed
 from tqdm.auto import tqdm
 
-from ._core import clip, laid_out, random_start
+from ._core import clip, l2_norm, laid_out, random_start
 from ._files import whole
 from ._inputs import check_images, check_norm
 from .attacks import accuracy, fgsm, normalized_gradient, pgd, random_signs
@@ -22,7 +22,7 @@ EDGES = {"black": "constant", "reflect": "reflect"}
 WATCHED = 256       # so many training images are looked at after each epoch
 
 
-def train(model, images, labels, *, epochs, objective="standard", norm="l2", eps=0.0, steps=None, step_size=None, start=None, alpha=0.5,
+def train(model, images, labels, *, epochs, objective="standard", norm="l2", eps=0.0, steps=None, step_size=None, start=None, alpha=0.5, ramp=0.0,
           lr=4e-3, weight_decay=1e-4, batch_size=100, shift=2, flip=False, edge="black", bfloat16=False, seed=0,
           state=None, resume=False, callback=None, progress=True):
     """Train `model` in place, on the device it is on; images N x C x H x W in [0, 1], labels int64 N. Returns one dict an epoch.
@@ -35,7 +35,8 @@ def train(model, images, labels, *, epochs, objective="standard", norm="l2", eps
                      arXiv:2001.03994), a random direction of uniform length for "l2"
       "mixed"        alpha J(x) + (1 - alpha) J(x + eps sign grad), for "l2" x + eps grad / |grad| (Goodfellow et al. 2015, section 6)
       "noise"        J(x + noise), a control: eps times random signs, for "l2" a random direction of length eps; with start="ball" uniform
-    start: "ball" or "radius" instead of what the objective would choose. AdamW with a one-cycle schedule up to `lr`. Each image is moved by
+    start: "ball" or "radius" instead of what the objective would choose. ramp: over this share of the training eps grows from 0 to its size,
+    where the full size from the start would teach nothing (MNIST at 0.3 in L-infinity). AdamW with a one-cycle schedule up to `lr`. Each image is moved by
     up to `shift` pixels (edge="black" or "reflect": what comes in) and with flip=True mirrored at random. bfloat16: networks run under autocast.
     Everything drawn follows from `seed`; the global random state stays as it was.
 
@@ -48,7 +49,7 @@ def train(model, images, labels, *, epochs, objective="standard", norm="l2", eps
     DistributedDataParallel, and process 0 alone writes, watches and shows the bar.
     Raises ValueError for settings that cannot be, and for a state that another training left.
     """
-    _check(images, labels, objective, norm, eps, edge, epochs, batch_size)
+    _check(images, labels, objective, norm, eps, ramp, edge, epochs, batch_size)
     settings = {key: value for key, value in locals().items() if key not in ("model", "images", "labels", "state", "resume", "callback", "progress")}
     device = next(model.parameters()).device
     images, labels = images.to(device), labels.to(device)
@@ -62,7 +63,7 @@ def train(model, images, labels, *, epochs, objective="standard", norm="l2", eps
     saved = _Saved(state, settings | {"images": list(images.shape)}, model, optimizer, schedule, generator)
     history = saved.load() if resume else []
     learner = torch.nn.parallel.DistributedDataParallel(model) if world > 1 else model
-    perturb = _perturbation(objective, norm, eps, steps, step_size, start)
+    perturb = _Perturbation(objective, norm, eps, steps, step_size, start)
     bar = tqdm(total=epochs * per_epoch, initial=len(history) * per_epoch, disable=not progress or rank > 0, unit="step")
     try:
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
@@ -72,6 +73,7 @@ def train(model, images, labels, *, epochs, objective="standard", norm="l2", eps
                 order = torch.randperm(len(images), generator=generator).to(device)
                 for step, rows in enumerate(order[: per_epoch * batch_size].split(batch_size), epoch * per_epoch):
                     x, y = random_shift(images[rows], shift, generator, edge, flip), labels[rows]
+                    perturb.share = min(1, (step + 1) / (ramp * epochs * per_epoch)) if ramp else 1
                     begin = perturb.begin(x, generator)
                     x, y, begin = (part[rank::world] for part in (x, y, begin))     # all draw for the whole batch: one result for any number
                     with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
@@ -88,6 +90,7 @@ def train(model, images, labels, *, epochs, objective="standard", norm="l2", eps
                         callback(model, step)
                 record = {"epoch": epoch, "loss": losses.item() / per_epoch, "seconds": time.perf_counter() - began}
                 if rank == 0:
+                    perturb.share = 1
                     with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
                         record |= _watch(model, images[:WATCHED], labels[:WATCHED], norm, eps, perturb)
                     history.append(record)
@@ -100,43 +103,50 @@ def train(model, images, labels, *, epochs, objective="standard", norm="l2", eps
     return history
 
 
-def _check(images, labels, objective, norm, eps, edge, epochs, batch_size):
+def _check(images, labels, objective, norm, eps, ramp, edge, epochs, batch_size):
     check_images(images, labels)
     check_norm(norm)
     if objective not in OBJECTIVES:
         raise ValueError(f"objective must be one of {', '.join(map(repr, OBJECTIVES))}, but came as {objective!r}.")
     if (objective == "standard") != (eps == 0) or eps < 0:
         raise ValueError(f'objective="standard" goes with eps=0 and every other one with eps > 0, but objective={objective!r}, eps={eps} came.')
+    if not 0 <= ramp <= 1:
+        raise ValueError(f"ramp is a share of the training, from 0 to 1, but came as {ramp}.")
     if edge not in EDGES:
         raise ValueError(f"edge must be one of {', '.join(map(repr, EDGES))}, but came as {edge!r}.")
     if epochs < 1 or not 1 <= batch_size <= len(images):
         raise ValueError(f"wanted epochs >= 1 and a batch_size from 1 to the {len(images)} images, but epochs={epochs} and batch_size={batch_size} came.")
 
 
-class _perturbation:
+class _Perturbation:
     """What an objective trains on: `begin` draws, for the whole batch, where it starts; a call makes the inputs, their labels and weights."""
 
     def __init__(self, objective, norm, eps, steps, step_size, start):
         one = objective == "single-step"
-        self.objective, self.norm, self.eps = objective, norm, eps
+        self.objective, self.norm, self.full = objective, norm, eps
         self.start = start or {"pgd": "ball", "single-step": "radius" if norm == "l2" else "ball"}.get(objective)
         self.steps = steps or (1 if one else 7)
-        self.step_size = step_size or (1.25 * eps if one else 2.5 * eps / self.steps)
+        self.step = step_size or (1.25 * eps if one else 2.5 * eps / self.steps)
         self.few = objective == "mixed" or objective in ("pgd", "single-step") and self.steps == 1
+        self.share = 1      # of the full size
+
+    @property
+    def eps(self):
+        return self.share * self.full
 
     def begin(self, x, generator):
         if self.objective == "noise" and not self.start:
             if self.norm == "linf":
                 return random_signs(x, eps=self.eps, generator=generator)
             noise = torch.randn(x.shape, generator=generator).to(x.device)
-            return clip(x + self.eps * noise / noise.flatten(1).norm(dim=1).view(-1, 1, 1, 1), (0, 1))
+            return clip(x + self.eps * noise / l2_norm(noise), (0, 1))
         return clip(x + random_start(x, self.eps, self.norm, self.start, generator), (0, 1)) if self.start else x
 
     def attacked(self, model, x, y, begin):
         if self.objective == "mixed":
             return (fgsm(model, x, y, eps=self.eps) if self.norm == "linf" else
                     normalized_gradient(model, x, y, eps=self.eps, norm="l2"))
-        return pgd(model, x, y, eps=self.eps, norm=self.norm, steps=self.steps, step_size=self.step_size, start=begin, keep="last")
+        return pgd(model, x, y, eps=self.eps, norm=self.norm, steps=self.steps, step_size=self.share * self.step, start=begin, keep="last")
 
     def __call__(self, model, x, y, begin, alpha):
         one = torch.ones(len(x), device=x.device)

@@ -534,3 +534,18 @@ def test_a_gpu_gives_the_same_verdicts(digits, cnn):
         assert torch.equal(attacks.fooled(there, attacks.pgd(there, x, y, eps=1.5, norm="l2"), y).cpu(), here)
     finally:
         cnn.cpu()
+
+
+def test_pgd_begins_from_images_that_are_given(cnn, digits):
+    begin = (digits.images + 0.05).clamp(0, 1)
+    seen = []
+    options = dict(eps=0.1, norm="linf", steps=3, keep="last")
+    ours = attacks.pgd(cnn, digits.images, digits.labels, start=begin, callback=lambda step, images, losses: seen.append(images.clone()), **options)
+    assert torch.equal(seen[0], begin) and (ours - digits.images).abs().max() <= 0.1 + 1e-6
+    noise = attacks.random_start(digits.images, 0.1, "linf", "ball", torch.Generator().manual_seed(3))
+    assert torch.equal(attacks.pgd(cnn, digits.images, digits.labels, start=(digits.images + noise).clamp(0, 1), **options),
+                       attacks.pgd(cnn, digits.images, digits.labels, start="ball", generator=torch.Generator().manual_seed(3), **options))
+    with pytest.raises(ValueError, match="the start must have the shape of the images"):
+        attacks.pgd(cnn, digits.images, digits.labels, start=begin[:3], **options)
+    with pytest.raises(ValueError, match="restarts without a random start"):
+        attacks.pgd(cnn, digits.images, digits.labels, start=begin, restarts=2, **options)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers import doctor, models
+from helpers import doctor, measure
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -84,10 +84,4 @@ def test_doctor_says_what_works_and_what_to_do_about_the_rest(no_data, capsys):
 
 
 def test_the_readmes_network_table_is_the_manifests():
-    rows = {cells[1].strip("` "): [cell.strip() for cell in cells[2:6]] for line in (ROOT / "README.md").read_text().splitlines()
-            if line.startswith("| `mnist5k/") and (cells := line.split("|"))}
-    assert set(rows) == set(models.names())
-    for name, cells in rows.items():
-        measured = models.info(name)["measured"]
-        wanted = [measured.get(key) for key in ("clean", "pgd50 l2 1.0", "pgd50 l2 1.5", "autoattack l2 1.5")]
-        assert cells == [f"{100 * figure['share']:.1f} %" if figure else "not measured" for figure in wanted]
+    assert measure.table() in (ROOT / "README.md").read_text(), "python -m helpers.measure --table prints it"
