@@ -8,6 +8,7 @@ All raise TypeError or ValueError for input that is not so.
 """
 import numpy as np
 import torch
+from scipy.stats import rankdata
 
 from ._core import broadcast, choose, chunk_size, cross_entropy, evaluating, fresh_generator, laid_out, log_probability, logit, loss_and_gradient
 from ._inputs import check_classes, check_images, check_labels
@@ -195,6 +196,24 @@ def expected_gradients(model, images, labels, background, *, n_samples=200, of="
                     gradient, = torch.autograd.grad(value, points, retain_graph=c + 1 < k)
                     out[i, c] += torch.einsum("s...,s...->...", gradient, images[i] - base)
     return (out if several else out[:, 0]) / n_samples
+
+
+def rank_correlation(a, b, *, where=None):
+    """Spearman's rank correlation between the maps a and b, N x C x H x W, of each image: float64 of length N, 0 where a map is constant.
+
+    where: a bool tensor that broadcasts over the maps; only there they are compared. Maps that are 0 off the ink of a digit agree there by
+    construction, whatever the networks do. Equal values share their mean rank.
+    """
+    if a.shape != b.shape:
+        raise ValueError(f"the maps must have the same shape, but came with {tuple(a.shape)} and {tuple(b.shape)}.")
+    where = torch.ones_like(a, dtype=torch.bool) if where is None else where.expand_as(a)
+    out = torch.zeros(len(a), dtype=torch.float64)
+    for i, chosen in enumerate(where):
+        u, v = (rankdata(maps[i][chosen].detach().cpu().numpy()) for maps in (a, b))
+        u, v = u - u.mean(), v - v.mean()
+        length = np.sqrt((u @ u) * (v @ v))
+        out[i] = u @ v / length if length > 0 else 0.0
+    return out
 
 
 def _baseline(baseline, images):

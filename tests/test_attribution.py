@@ -236,3 +236,20 @@ def test_superpixels_cover_the_image(digits):
 def test_bad_options_get_one_clear_error(call, says, digits, cnn):
     with pytest.raises(ValueError, match=says):
         call(cnn, digits.images[:2], digits.labels[:2])
+
+
+def test_rank_correlation_is_spearmans():
+    from scipy.stats import spearmanr
+    a, b = torch.randn(4, 2, 5, 5, generator=torch.Generator().manual_seed(0)), torch.randn(4, 2, 5, 5, generator=torch.Generator().manual_seed(1))
+    a[1] = b[1].exp()
+    a[2] = a[2].round()         # ties
+    wanted = torch.tensor([spearmanr(u.flatten(), v.flatten()).statistic for u, v in zip(a, b)])
+    assert torch.allclose(attribution.rank_correlation(a, b), wanted) and attribution.rank_correlation(a, b)[1] == pytest.approx(1)
+    where = torch.rand(4, 1, 5, 5, generator=torch.Generator().manual_seed(2)) < 0.5
+    there = attribution.rank_correlation(a, b, where=where)
+    for i in range(4):
+        chosen = where[i].expand(2, 5, 5)
+        assert there[i] == pytest.approx(spearmanr(a[i][chosen], b[i][chosen]).statistic)
+    assert attribution.rank_correlation(torch.zeros_like(a), b).tolist() == [0] * 4
+    with pytest.raises(ValueError, match="the same shape"):
+        attribution.rank_correlation(a, b[:2])

@@ -10,8 +10,8 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from helpers import attacks, widgets
-from helpers.widgets import attack, noise
+from helpers import attacks, attribution, data, models, widgets
+from helpers.widgets import attack, learning, noise, saliency
 from helpers.widgets.explorer import Latest
 from .test_pictures import as_bytes
 
@@ -300,3 +300,28 @@ def test_the_size_has_a_range_that_fits_its_norm():
     assert controls["eps"].max == 5 and controls["eps"].value == 2 and "L2" in controls["eps"].description
     controls["norm"].value = "linf"
     assert controls["eps"].max == 0.5 and controls["eps"].value == 0.15
+
+
+# ---- unit 01 ----
+
+def test_the_film_of_training_shows_what_the_network_does_at_that_moment():
+    test = data.load("mnist5k").per_class(1)[:2]
+    before = torch.get_rng_state()
+    moments = learning.recorded(test.images, test.labels, epochs=1, every=20)
+    assert torch.equal(torch.get_rng_state(), before), "the global random state is left alone"
+    steps, shares, maps = zip(*moments)
+    assert steps == (0, *range(1, 11), 21) and shares[0] < 0.3 and shares[-1] > 0.7
+    torch.manual_seed(0)
+    network = models.small_cnn()
+    by_hand = attribution.input_gradient(network, test.images, test.labels)
+    assert torch.allclose(maps[0][1], by_hand / by_hand.abs().amax((1, 2, 3), keepdim=True), atol=1e-6), "before training"
+    assert not torch.allclose(maps[0], maps[1]) and all(m.abs().amax((2, 3, 4)).allclose(torch.ones(2, 2)) for m in maps)
+    pictures = list(learning.frames(range(2), epochs=1, every=20))
+    assert len(pictures) == 12 and "After 21 minibatches" in pictures[-1].words and pictures[-1].done == 1
+
+
+def test_saliency_is_of_the_class_that_is_asked_for():
+    one = saliency.saliency_picture(saliency.digits, saliency.NETWORKS, image=3, method="gradient x input", target="2", sign="absolute")
+    test, network = data.load("mnist5k")[3], models.load("mnist5k/standard")
+    by_hand = attribution.gradient_x_input(network, test.images, torch.tensor([2])).abs().max()
+    assert "of the logit of 2: half" in one.words and f"the largest value is {by_hand:.2g}" in one.words

@@ -2,10 +2,14 @@
 from .attack import attack_explorer
 from .explorer import Explorer, Picture
 from .film import Film
+from .learning import training_film
 from .noise import noise_explorer
 from .picker import ImagePicker
+from .saliency import colour_saliency_explorer, saliency_explorer
 
 EXPLORERS = {   # by unit: each is tested with and without a browser, and timed by `make bench`
     "00 noise": noise_explorer,
+    "01 saliency": saliency_explorer,
+    "01 saliency in colour": colour_saliency_explorer,
     "03 attack": attack_explorer,
 }
