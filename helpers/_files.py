@@ -7,7 +7,7 @@ import os
 def whole(path):
     """Yields a path to write to; what was written there takes the place of `path` at the end, or goes if an error ends it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         yield part
         os.replace(part, path)

@@ -180,7 +180,7 @@ def robust_accuracy(model, images, labels, eps, *, norm, steps=50, restarts=2, l
             attacked = pgd(model, images[left], labels[left], eps=eps[left], norm=norm, steps=steps, decay=True, start=start, loss=loss,
                            bounds=bounds, keep="first", generator=generator, chunk=chunk)
             robust[left] = ~fooled(model, attacked, labels[left], chunk=chunk)
-    return robust.double().mean().item(), robust
+    return _share(robust), robust
 
 
 def min_norm(model, images, labels, *, norm, eps_max, halvings=10, steps=20, targeted=False, loss="cross_entropy",
@@ -296,4 +296,9 @@ def fooled(model, images, labels, *, targeted=False, chunk=None):
 
 def accuracy(model, images, labels, *, chunk=None):
     """The share of images whose prediction is their label, a float in [0, 1]."""
-    return 1 - fooled(model, images, labels, chunk=chunk).double().mean().item()
+    return 1 - _share(fooled(model, images, labels, chunk=chunk))
+
+
+def _share(verdicts):
+    """The share that is True; NaN of none. (Not .double().mean(): Apple's devices have no float64.)"""
+    return verdicts.sum().item() / len(verdicts) if len(verdicts) else math.nan

@@ -33,8 +33,9 @@ def interval(hits, n, z=1.96):
 
 def sizes(recipe):
     """The norms and eps at which a network of this recipe is attacked."""
-    own = {recipe["norm"]: (recipe["eps"],)} if recipe.get("eps") else COLOUR_SIZES
-    return SIZES.get(recipe["data"], own)
+    own = {recipe["norm"]: (recipe["eps"],)} if recipe.get("eps") else {}
+    usual = SIZES.get(recipe["data"], {} if own else COLOUR_SIZES)
+    return {norm: tuple(sorted({*usual.get(norm, ()), *own.get(norm, ())})) for norm in usual | own}
 
 
 def clean(model, test):
@@ -108,8 +109,12 @@ def verify(names, everything, quick=200):
         if not everything:
             own = _name("pgd50", recipe["norm"], recipe["eps"]) if recipe.get("eps") else None
             figures = {key: figure for key, figure in figures.items() if key in ("clean", own)}
-        for key in figures.keys() & entry["measured"].keys():
-            now, then = figures[key](), entry["measured"][key]["share"]
+        for key, figure in figures.items():
+            if key not in entry["measured"]:
+                print(f"{name}: {key}: not in the manifest   <-- DISAGREES")
+                agree = False
+                continue
+            now, then = figure(), entry["measured"][key]["share"]
             low, high = (then - 0.005, then + 0.005) if everything else interval(round(now["share"] * now["n"]), now["n"], z=3.9)
             right = low <= (now["share"] if everything else then) <= high
             agree &= right
@@ -145,7 +150,12 @@ def main():
     options = parser.parse_args()
     if options.table:
         sys.exit(print(table()))
-    sys.exit(0 if verify(options.names or models.names(), options.all) else 1)
+    try:
+        sys.exit(0 if verify(options.names or models.names(), options.all) else 1)
+    except (FileNotFoundError, ValueError) as error:
+        sys.exit(str(error))
+    except ModuleNotFoundError as error:
+        sys.exit(f"{error}: pip install -e '.[test]' brings it.")
 
 
 if __name__ == "__main__":

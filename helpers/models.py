@@ -160,9 +160,14 @@ def build(network, classes=10, **options):
     return NETWORKS[network](classes, **options)
 
 
-@functools.cache
 def _manifest():
-    return json.loads((CHECKPOINTS / "manifest.json").read_text())
+    path = CHECKPOINTS / "manifest.json"
+    return _read(path, path.stat().st_mtime_ns)     # read again when a training has added to it
+
+
+@functools.lru_cache(maxsize=1)
+def _read(path, stamp):
+    return json.loads(path.read_text())
 
 
 def names(all=False):

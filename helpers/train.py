@@ -5,7 +5,10 @@ Writes the weights, the untrained twin's for digits, and the manifest's entries 
 Several processes: torchrun --nproc-per-node=K -m helpers.train RECIPE
 """
 import argparse
+import contextlib
+import copy
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -13,7 +16,7 @@ import sys
 from pathlib import Path
 
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from safetensors.torch import save
 from torch import distributed
 
@@ -51,30 +54,36 @@ def add(entries, out):
 
 
 def run(name, out, device, resume):
-    """Train, write, measure and enter one recipe; of several processes the first does all but the training alone."""
+    """Train, measure, write and enter one recipe; of several processes the first does all but the training alone."""
     recipe = RECIPES[name]
+    if recipe.get("eps") and not importlib.util.find_spec("torchattacks"):
+        raise ValueError("robust networks are measured with AutoAttack, from torchattacks: pip install -e '.[test]' first.")
     training, test = data.load(recipe["data"], "train"), data.load(recipe["data"])
-    torch.manual_seed(recipe["seed"])
-    model = models.build(recipe["network"], len(training.classes), **recipe.get("options", {}))
-    entry = {"network": recipe["network"], "classes": len(training.classes), "data": recipe["data"], "recipe": recipe, "command": f"python -m helpers.train {name}"}
-    first = not distributed.is_initialized() or distributed.get_rank() == 0
-    untrained = f"{name}-untrained"
-    if first and recipe["data"] == "mnist5k":
-        print("measuring the untrained twin")
-        add({untrained: entry | checkpoint(model, out, untrained) | {"note": "the weights that training started from",
-                                                                    "measured": measure(model.eval(), test, recipe)}}, out)
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe["seed"])
+        model = models.build(recipe["network"], len(training.classes), **recipe.get("options", {}))
+    untrained = copy.deepcopy(model).eval()
     state = out / f"{name.replace('/', '-')}.state"
     history = train(model.to(device), training.images, training.labels, state=state, resume=resume, **settings(recipe))
-    if not first:
+    if distributed.is_initialized():
+        distributed.destroy_process_group()     # the others need not wait while the first measures
+    if not history:
         return
-    model.load_state_dict({key: value.half().to(value.dtype) if value.is_floating_point() else value
-                           for key, value in model.state_dict().items()})      # as it will be loaded
-    written = checkpoint(model, out, name) | ({"committed": False} if name in TOO_LARGE else {})
-    print("measuring")
-    measured = measure(model, test.to(device), recipe)
-    add({name: entry | written | {"seconds": round(sum(record["seconds"] for record in history), 1), "device": str(device),
-                                  "torch": torch.__version__.split("+")[0], "measured": measured}}, out)
+    entry = {"network": recipe["network"], "classes": len(training.classes), "data": recipe["data"], "recipe": recipe,
+             "command": f"python -m helpers.train {name}"}
+    about = {"seconds": round(sum(record["seconds"] for record in history), 1), "device": device.type, "torch": torch.__version__.split("+")[0]}
+    enter(name, model, entry | about | ({"committed": False} if name in TOO_LARGE else {}), test.to(device), out)
+    if recipe["data"] == "mnist5k":
+        enter(f"{name}-untrained", untrained, entry | {"note": "the weights that training started from"}, test, out)
     state.unlink()
+
+
+def enter(name, model, entry, test, out):
+    """Measure the network as it will be loaded, then write its weights and its entry together."""
+    model.load_state_dict({key: value.half().to(value.dtype) if value.is_floating_point() else value for key, value in model.state_dict().items()})
+    print(f"measuring {name}")
+    measured = measure(model, test, entry["recipe"])
+    add({name: entry | checkpoint(model, out, name) | {"measured": measured}}, out)
     print(json.dumps(measured, indent=2))
 
 
@@ -83,7 +92,7 @@ def main():
     parser.add_argument("recipe", nargs="?", choices=RECIPES, metavar="RECIPE", help="one of --list")
     parser.add_argument("--list", action="store_true", help="print the recipes and leave")
     parser.add_argument("--resume", action="store_true", help="go on where a killed training was, after its last whole epoch")
-    parser.add_argument("--device", help="cpu, cuda, cuda:1, mps (default: cuda where there is one)")
+    parser.add_argument("--device", type=torch.device, help="cpu, cuda, cuda:1, mps (default: cuda where there is one)")
     parser.add_argument("--data", type=Path, help="the data folder (default: $WORKBOOK_DATA, else the user's cache folder)")
     parser.add_argument("--out", type=Path, default=models.CHECKPOINTS, help="the folder of weights and manifest.json")
     options = parser.parse_args()
@@ -94,23 +103,24 @@ def main():
     if options.data:
         os.environ["WORKBOOK_DATA"] = str(options.data)
     several = "LOCAL_RANK" in os.environ    # torchrun says so
-    device = torch.device(options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if device.type == "cuda":
-        torch.backends.cudnn.deterministic = True   # resumed as if never killed
-        if several:
-            device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-            torch.cuda.set_device(device)
+    device = options.device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if several and device.type == "cuda":
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
     if several:
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    first = os.environ.get("RANK", "0") == "0"
+    options.out.mkdir(parents=True, exist_ok=True)
+    alone = FileLock(options.out / f".{options.recipe.replace('/', '-')}.lock", timeout=0) if first else contextlib.nullcontext()
     try:
-        run(options.recipe, options.out, device, options.resume)
+        with alone:
+            run(options.recipe, options.out, device, options.resume)
+    except Timeout:
+        sys.exit(f"{options.recipe}: another process is training it into {options.out} already.")
     except (FileNotFoundError, ValueError) as error:
         sys.exit(f"{options.recipe}: {error}")
     except KeyboardInterrupt:
         sys.exit(f"{options.recipe}: interrupted. The same command with --resume goes on after the last whole epoch.")
-    finally:
-        if several:
-            distributed.destroy_process_group()
 
 
 if __name__ == "__main__":

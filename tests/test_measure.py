@@ -42,6 +42,21 @@ def test_training_writes_weights_and_a_manifest(tiny, monkeypatch, capsys):
     (tiny / "manifest.json").write_text(json.dumps(manifest))
     assert not measure.verify(["mnist5k/test"], everything=False)
     assert "<-- DISAGREES" in capsys.readouterr().out
+    manifest["mnist5k/test"]["measured"] = {}
+    (tiny / "manifest.json").write_text(json.dumps(manifest))
+    assert not measure.verify(["mnist5k/test"], everything=False), "nothing to compare with is no agreement"
+
+
+def test_without_torchattacks_it_says_so_before_it_trains(tiny, monkeypatch):
+    monkeypatch.setattr(train.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit, match="mnist5k/test: robust networks are measured with AutoAttack.*pip install"):
+        command(monkeypatch, "mnist5k/test", "--out", tiny, "--device", "cpu")
+
+
+def test_a_second_training_into_the_same_folder_is_told_so(tiny, monkeypatch):
+    from filelock import FileLock
+    with FileLock(tiny / ".mnist5k-test.lock"), pytest.raises(SystemExit, match="another process is training it"):
+        command(monkeypatch, "mnist5k/test", "--out", tiny, "--device", "cpu")
 
 
 def test_an_interrupted_command_says_how_to_go_on_and_does(tiny, monkeypatch):
@@ -97,6 +112,7 @@ def test_what_is_measured_follows_the_recipe():
     assert measure.sizes(recipes.RECIPES["cifar10/robust-linf"]) == {"linf": (8 / 255,)}
     assert measure.sizes(recipes.RECIPES["cifar10/standard"]) == {"l2": (0.5,), "linf": (8 / 255,)}
     assert measure.sizes(recipes.RECIPES["mnist/standard"]) == measure.DIGIT_SIZES
+    assert measure.sizes(dict(data="mnist5k", norm="l2", eps=0.25)) == {"l2": (0.25, 0.5, 1.0, 1.5, 2.0), "linf": measure.DIGIT_SIZES["linf"]}
 
 
 def test_data_that_is_not_there_is_skipped_aloud(no_data, monkeypatch, capsys):

@@ -6,6 +6,7 @@ import sys
 import time
 import warnings
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -79,7 +80,7 @@ def first_inputs(**options):
     some = torch.clamp(some.images, 0.3, 0.7), some.labels      # so that the box does not cut what is looked at
     torch.manual_seed(0)
     model, passes = models.small_cnn(), []
-    model[0].register_forward_pre_hook(lambda module, inputs: passes.append((module.training, inputs[0].detach().clone())))
+    model[0].register_forward_pre_hook(lambda module, inputs: passes.append((module.training, inputs[0].detach().clone())) if len(inputs[0]) > 1 else None)
     gradients = []
     training.train(model, *some, epochs=1, shift=0, progress=False, lr=1e-9, **options,
                    callback=lambda model, step: gradients.append([parameter.grad.clone() for parameter in model.parameters()]))
@@ -118,13 +119,39 @@ def test_a_single_step_is_1_25_eps_from_a_random_start():
     assert torch.allclose(used, by_hand, atol=1e-5)
 
 
-def test_the_mixed_objective_is_goodfellows():
-    passes, x, y, model, gradient = first_inputs(objective="mixed", norm="linf", eps=0.1, alpha=0.3)
+@pytest.mark.parametrize("norm, eps", [("linf", 0.1), ("l2", 1.0)])
+def test_the_mixed_objective_is_goodfellows(norm, eps):
+    _, x, y, model, gradient = first_inputs(objective="mixed", norm=norm, eps=eps, alpha=0.3)
+    _, _, g = attacks.loss_and_gradient(model.eval(), x, y, attacks.cross_entropy)
+    attacked = x + eps * (g.sign() if norm == "linf" else g / g.flatten(1).norm(dim=1).view(-1, 1, 1, 1))
     model.train()
-    attacked = attacks.fgsm(model, x, y, eps=0.1)
     loss = 0.3 * F.cross_entropy(model(x), y) + 0.7 * F.cross_entropy(model(attacked), y)
     for ours, by_hand in zip(gradient, torch.autograd.grad(loss, list(model.parameters()))):
         assert torch.allclose(ours, by_hand, atol=1e-6)
+
+
+def test_eps_grows_along_the_ramp_and_then_stays():
+    sizes, x = [], torch.full((400, 1, 28, 28), 0.5)
+    model = models.small_cnn()
+    model[0].register_forward_pre_hook(lambda module, inputs: sizes.append((inputs[0] - 0.5).abs().max().item()) if module.training else None)
+    training.train(model, x, torch.arange(400) % 10, epochs=2, objective="noise", norm="linf", eps=0.2, ramp=0.5, shift=0,
+                   progress=False)
+    assert sizes == pytest.approx([0.05, 0.1, 0.15, 0.2, 0.2, 0.2, 0.2, 0.2])
+
+
+def test_the_step_grows_with_eps():
+    perturb = training._Perturbation("pgd", "linf", 0.2, 1, 0.1, None)
+    model, x, y = models.load("mnist5k/standard"), torch.full((1, 1, 28, 28), 0.5), torch.tensor([3])
+    perturb.share = 0.5
+    assert (perturb.attacked(model, x, y, x) - x).abs().max().item() == pytest.approx(0.05)
+
+
+def test_what_is_watched_is_spread_over_sorted_images(monkeypatch):
+    seen, some = [], data.load("mnist5k", "train")
+    order = some.labels.argsort()
+    monkeypatch.setattr(training, "_watch", lambda model, x, y, *rest: seen.append(y) or {"clean": 0.0})
+    training.train(models.small_cnn(), some.images[order], some.labels[order], epochs=1, progress=False)
+    assert len(seen[0]) == 256 and seen[0].bincount().min() >= 20
 
 
 def test_training_leaves_the_global_random_state_alone_even_with_dropout():
@@ -157,7 +184,7 @@ def test_bfloat16_learns_the_same():
 def test_catastrophic_overfitting_is_noticed_and_said_once():
     options = dict(objective="single-step", norm="linf", eps=0.3, step_size=0.6, lr=2e-3)
     with pytest.warns(UserWarning, match=r"catastrophic overfitting in epoch \d+: .*PGD-10 .*objective=\"pgd\"") as caught:
-        model, history = run(n=4000, epochs=8, **options)
+        model, history = run(n=4000, epochs=12, **options)
     assert len(caught) == 1
     assert history[-1]["single_step"] > history[-1]["robust"] + 0.2
     test = data.load("mnist5k")[:256]
@@ -169,6 +196,22 @@ def test_sound_training_is_not_warned_of():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         run(n=4000, epochs=4, objective="single-step", norm="l2", eps=1.5)
+
+
+def test_what_counts_as_catastrophic():
+    def records(*pairs):
+        return [{"epoch": i, "robust": robust, "single_step": one} for i, (robust, one) in enumerate(pairs)]
+    assert training._lost(records((0.2, 0.3), (0.4, 0.5), (0.05, 0.9)))
+    assert not training._lost(records((0.32, 0.66))), "PGD finds more than one step everywhere: nothing was lost"
+    assert not training._lost(records((0.4, 0.5), (0.1, 0.2))), "both fell: training wavers"
+    history = records((0.4, 0.5), (0.1, 0.9), (0.05, 0.95))
+    with pytest.warns(UserWarning, match=r"in epoch 2: .*90% .*PGD-10 10% \(40% after epoch 1\)"):
+        training._warn_of_catastrophe(history[:2])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        training._warn_of_catastrophe(history)      # said already
+        training._warn_of_catastrophe([])
+        training._warn_of_catastrophe([{"epoch": 0, "clean": 1.0}])
 
 
 def test_the_callback_sees_the_model_after_every_minibatch():
@@ -194,42 +237,60 @@ def test_the_bar_shows_loss_and_both_accuracies(capfd):
     (dict(batch_size=500), "from 1 to the 400 images"),
     (dict(epochs=0), "epochs >= 1"),
     (dict(resume=True), "say state=PATH"),
+    (dict(objective="single-step", eps=1.0, steps=3), "steps are for objective=\"pgd\""),
+    (dict(objective="pgd", eps=1.0, steps=0), "at least 1"),
+    (dict(objective="pgd", eps=1.0, step_size=0), "above 0"),
+    (dict(objective="mixed", eps=1.0, start="ball"), "a start is for"),
+    (dict(objective="mixed", eps=1.0, alpha=5), "shares, from 0 to 1"),
+    (dict(objective="pgd", eps=1.0, ramp=2), "shares, from 0 to 1"),
+    (dict(lr=1e30), "the loss is .* in epoch 1.*smaller lr"),
 ])
 def test_settings_that_cannot_be(options, said):
     with pytest.raises(ValueError, match=said):
         run(**options)
 
 
+def test_labels_the_network_has_no_class_for():
+    with pytest.raises(ValueError, match="the network has 4 classes, 0 to 3, but a label is"):
+        run(model=models.small_cnn(classes=4))
+
+
+def test_a_float64_network_trains_in_float64():
+    some = data.load("mnist5k", "train")[:200]
+    model = models.small_cnn().double()
+    training.train(model, some.images.double(), some.labels, epochs=1, objective="pgd", eps=1.0, steps=1, progress=False)
+    assert model[1].weight.dtype == torch.float64
+
+
 # ---- killed and resumed ----
 
 SCRIPT = """
-import sys, torch
-from helpers import data, training
+import sys, time, torch
+from helpers import data, models, training
 torch.set_num_threads(1)
 some = data.load("mnist5k", "train")[:1000]
 torch.manual_seed(0)
-model = torch.nn.Sequential(torch.nn.Conv2d(1, 8, 4, 2), torch.nn.BatchNorm2d(8), torch.nn.ReLU(), torch.nn.Flatten(),
-                            torch.nn.Dropout(0.2), torch.nn.Linear(8 * 13 * 13, 10))
-training.train(model, some.images, some.labels, epochs=12, objective="pgd", norm="l2", eps=1.0, steps=3, bfloat16=True,
-               state=sys.argv[1], resume=True, progress=False)
+model = torch.nn.Sequential(models.ConvNorm(1, 8, 5, 2), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Dropout(0.2), torch.nn.Linear(8 * 14 * 14, 10))
+pause = 0.03 if sys.argv[3:] else 0     # so that a kill comes in the middle of an epoch
+training.train(model, some.images, some.labels, epochs=9, objective="pgd", norm="l2", eps=1.0, steps=3, ramp=0.5, bfloat16=True,
+               state=sys.argv[1], resume=True, progress=False, callback=lambda model, step: time.sleep(pause))
 torch.save(model.state_dict(), sys.argv[2])
 """
 
 
 def test_killed_again_and_again_it_ends_with_the_same_weights(tmp_path):
-    def start(name):
-        return subprocess.Popen([sys.executable, "-c", SCRIPT, str(tmp_path / f"{name}.state"), str(tmp_path / f"{name}.pt")])
+    def start(name, *slowly):
+        return subprocess.Popen([sys.executable, "-c", SCRIPT, str(tmp_path / f"{name}.state"), str(tmp_path / f"{name}.pt"), *slowly])
     assert start("whole").wait(timeout=300) == 0
-    state, kills = tmp_path / "killed.state", 0
-    for epochs in (1, 3, 6):
-        process = start("killed")
+    state = tmp_path / "killed.state"
+    for epochs in (1, 3, 5):
+        process = start("killed", "slowly")
         while process.poll() is None and not (state.exists() and epochs_in(state) >= epochs):
             time.sleep(0.02)
-        time.sleep(0.03 * epochs)       # somewhere in the middle of the next
+        time.sleep(0.05)       # into the next epoch, which takes 0.3 s
         process.send_signal(signal.SIGKILL)
-        kills += process.wait() == -signal.SIGKILL
-        torch.load(state, weights_only=True)    # never half a file
-    assert kills == 3 and epochs_in(state) < 12
+        assert process.wait() == -signal.SIGKILL
+        assert epochs <= epochs_in(state) < 9   # and never half a file
     assert start("killed").wait(timeout=300) == 0
     whole, resumed = (torch.load(tmp_path / f"{name}.pt") for name in ("whole", "killed"))
     assert all(torch.equal(whole[key], resumed[key]) for key in whole)
@@ -245,8 +306,19 @@ def test_a_state_of_another_training_is_refused(tmp_path):
         run(epochs=2, lr=0.1, state=tmp_path / "x.state", resume=True)
     with pytest.raises(ValueError, match=r"images was \[400, 1, 28, 28\], is \[300, 1, 28, 28\]"):
         run(epochs=1, n=300, state=tmp_path / "x.state", resume=True)
+    some = data.load("mnist5k", "train")[:400]
+    with pytest.raises(ValueError, match="labels was .* is .*settings and images"):
+        training.train(models.small_cnn(), some.images, (some.labels + 1) % 10, epochs=1, state=tmp_path / "x.state", resume=True, progress=False)
+    with pytest.raises(ValueError, match="x.state holds 1 epochs of a training, which would be lost"):
+        run(epochs=1, state=tmp_path / "x.state")
     _, history = run(epochs=1, state=tmp_path / "x.state", resume=True)
     assert len(history) == 1 and math.isfinite(history[0]["loss"]), "finished already: nothing left to do"
+
+
+def test_settings_may_be_numpys(tmp_path):
+    options = dict(objective="pgd", eps=np.float64(0.5), lr=np.float32(1e-3), epochs=1, state=tmp_path / "x.state")
+    run(**options)
+    run(**options, resume=True)
 
 
 # ---- several processes ----
@@ -293,6 +365,35 @@ def test_two_processes_make_the_gradients_of_one_with_the_joint_batch(options, t
     assert sorted(path.name for path in tmp_path.glob("two*")) == ["two.state", "two0", "two1"]
 
 
+BATCH_NORM = """
+import os, sys, torch
+from torch import distributed
+from helpers import data, models, training
+torch.set_num_threads(1)
+distributed.init_process_group("gloo")
+some = data.load("mnist5k", "train")[:600]
+torch.manual_seed(0)
+model = torch.nn.Sequential(models.ConvNorm(1, 8, 5, 2), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(8 * 14 * 14, 10))
+def stop(model, step):
+    if step == 9 and "stop" in sys.argv:
+        os._exit(0)
+training.train(model, some.images, some.labels, epochs=3, objective="pgd", norm="l2", eps=1.0, steps=2, progress=False, state=sys.argv[1] + ".state",
+               resume=True, callback=stop)
+torch.save(model.state_dict(), sys.argv[1] + os.environ["RANK"])
+distributed.destroy_process_group()
+"""
+
+
+def test_two_processes_with_batch_norm_resume_to_the_same_weights_and_are_one_network(tmp_path):
+    script = tmp_path / "norm.py"
+    script.write_text(BATCH_NORM)
+    for name, arguments in (("whole", ()), ("killed", ("stop",)), ("killed", ())):
+        done = torchrun(script, tmp_path / name, *arguments)
+        assert done.returncode == 0, done.stderr
+    whole, other, resumed = (torch.load(tmp_path / name) for name in ("whole0", "whole1", "killed0"))
+    assert all(torch.equal(whole[key], other[key]) and torch.equal(whole[key], resumed[key]) for key in whole)
+
+
 def test_a_batch_that_cannot_be_shared_evenly(tmp_path):
     script = tmp_path / "joint.py"
     script.write_text(JOINT)
@@ -309,4 +410,4 @@ def test_torchrun_trains_a_recipe_and_one_process_writes_it(tmp_path):
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")) == [
         "manifest.json", "mnist5k-standard-untrained.safetensors", "mnist5k-standard.safetensors"]
-    assert done.stdout.count("measuring\n") == 1
+    assert done.stdout.count("measuring mnist5k/standard\n") == 1
