@@ -14,6 +14,7 @@ import ipywidgets as w
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
+MAX_SHEET = 300_000     # bytes of a contact sheet in full colour
 _drawing = threading.Lock()     # matplotlib draws one figure at a time
 
 
@@ -198,7 +199,10 @@ class Explorer(w.VBox):
             whole.paste(page, (0, top + head))
             top += head + page.height
         file = io.BytesIO()
-        whole.quantize(128).save(file, "png", optimize=True)
+        whole.save(file, "png", optimize=True)
+        if len(file.getvalue()) > MAX_SHEET:
+            file = io.BytesIO()
+            whole.quantize(256).save(file, "png", optimize=True)
         return file.getvalue()
 
     def _repr_mimebundle_(self, **options):

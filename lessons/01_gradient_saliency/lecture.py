@@ -117,11 +117,12 @@ fooled_by_ink = rank_correlation(gradients["standard"].abs() * some.images, grad
 assert fooled_by_ink > 0.9 and rank_correlation(gradients["standard"], gradients["untrained"]).mean() < 0.1
 
 # %% [markdown]
-# Two lessons. Networks that agree on the answer agree only a little on the reasons the gradient gives. And the middle column is a trap: maps multiplied by the image are 0 off the ink,
-# so *any* two of them agree there, even with a network that has learned nothing. **A comparison must leave out what the method puts there by itself.**
+# Two lessons. Networks that agree on the answer agree only a little on the reasons the gradient gives. And the middle column is a trap: $|\text{gradient}| \times$ input is 0 off
+# the ink for *any* network, even one that has learned nothing; and on the ink the brightness of the image itself is in every map. **Before comparing maps, ask what the method
+# puts there by itself.**
 #
 # ## While it learns
-# Gradient × input and the gradient of the loss of six digits, before, during and after three epochs of training, after every third minibatch (and the first ten).
+# Gradient × input and the gradient of the loss of six digits, before, during and after three epochs of training, after every eighth minibatch (and each of the first ten).
 
 # %%
 from helpers.widgets import training_film
@@ -129,7 +130,7 @@ from helpers.widgets import training_film
 training_film()
 
 # %% [markdown]
-# In a minute's training the noise becomes strokes. How much of the end was decided by the random beginning? 1.11 trains twice and measures.
+# A few seconds of training turn noise into strokes. How much of the end was decided by the random beginning? 1.11 trains twice and measures.
 #
 # ## Does the map know the network?
 # The test of Adebayo et al. (2018): draw the weights of the top layer anew, then of the top two, down to the bottom. A map that explains the *network* must change. The rank

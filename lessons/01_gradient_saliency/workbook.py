@@ -140,7 +140,7 @@ def check(input_gradient):
     return "the same line of calculus that trains networks, turned round."
 
 # %% [markdown]
-# What does it look like? Grey is 0. (`limit=None`: each picture on its own scale.)
+# What does it look like? Red is positive (a brighter pixel raises the loss), blue negative, white 0; each picture on its own scale.
 
 # %%
 for name, network in {"before training": untrained, "trained": model}.items():
@@ -448,21 +448,22 @@ def answer(guess):
         ("MLP", "mlp"), ("CNN", "standard"), ("robust CNN", "robust-l2"), ("untrained CNN", "standard-untrained"))}
     gradients = {name: attribution.input_gradient(network, some.images, some.labels, of="logit") for name, network in networks.items()}
     pairs = (("MLP", "CNN"), ("CNN", "robust CNN"), ("MLP", "robust CNN"), ("CNN", "untrained CNN"))
-    ink = some.images > 0
-    rows = {"gradient": [attribution.rank_correlation(gradients[a], gradients[b]).mean().item() for a, b in pairs],
-            "gradient × input": [attribution.rank_correlation(gradients[a] * some.images, gradients[b] * some.images).mean().item() for a, b in pairs],
-            "gradient × input, ink alone": [attribution.rank_correlation(gradients[a] * some.images, gradients[b] * some.images, where=ink).mean().item() for a, b in pairs],
-            "|gradient| × input": [attribution.rank_correlation(gradients[a].abs() * some.images, gradients[b].abs() * some.images).mean().item() for a, b in pairs]}
-    figure, ax = plt.subplots(figsize=(9, 3), layout="constrained")
-    for i, ((name, values), hatch) in enumerate(zip(rows.items(), ("", "//", "..", "xx"))):
+    maps = {"gradient": gradients, "gradient × input": {name: g * some.images for name, g in gradients.items()}}
+    maps |= {kind: {name: g.abs() * some.images for name, g in gradients.items()} for kind in ("|gradient| × input", "the same, ink alone")}
+    rows = {kind: [attribution.rank_correlation(of[a], of[b], where=some.images > 0 if "ink" in kind else None).mean().item() for a, b in pairs]
+            for kind, of in maps.items()}
+    figure, ax = plt.subplots(figsize=(9.5, 3), layout="constrained")
+    for i, ((name, values), hatch) in enumerate(zip(rows.items(), ("", "//", "xx", ".."))):
         ax.bar(torch.arange(4) + 0.2 * i, values, 0.2, label=name, hatch=hatch)
     ax.plot([0], [guess], "kx", markersize=10, label="your guess")
     ax.set_xticks(torch.arange(4) + 0.3, [f"{a} - {b}" for a, b in pairs])
     ax.set(ylabel="mean rank correlation")
-    ax.legend(fontsize=8)
-    return (f"Measured: {rows['gradient'][0]:.2f} for the gradient; between the CNN and its robust twin {rows['gradient'][1]:.2f}, between the CNN and the same network before training "
-            f"{rows['gradient'][3]:.2f}. But look at the other bars: |gradient| × input correlates at {rows['|gradient| × input'][3]:.2f} with that of a network "
-            "that has learned nothing! Both are 0 off the ink, so both get the background \"right\". A comparison must leave out what the method puts there by itself.")
+    ax.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    first, last = rows["gradient"], {kind: values[3] for kind, values in rows.items()}
+    return (f"Measured: {first[0]:.2f} for the gradient; between the CNN and its robust twin {first[1]:.2f}, between the CNN and the same network before training "
+            f"{first[3]:.2f}. But look at the cross-hatched bars: |gradient| × input correlates at {last['|gradient| × input']:.2f} with that of a network that has learned "
+            f"nothing! Off the ink both are 0; and on the ink alone, {last['the same, ink alone']:.2f} is left, because the brightness of the image is in both. "
+            "Before comparing maps, ask what the method puts there by itself.")
 
 # %% [markdown] part="1.9" minutes=3 core=true
 # ## One picture, several networks
@@ -471,9 +472,10 @@ def answer(guess):
 
 # %%
 five = test[test.labels == 5][:1]
-for name, network in {"MLP": mlp, "CNN": model, "robust CNN": robust}.items():
-    maps = torch.cat([explain(network, five.images, five.labels, "logit"), gradient_x_input(network, five.images, five.labels)])
-    plots.show(maps / maps.abs().amax((1, 2, 3), keepdim=True), ["gradient", "gradient × input"], signed=True, limit=1, size=1.5, label=name)
+maps = torch.cat([torch.cat([explain(network, five.images, five.labels, "logit"), gradient_x_input(network, five.images, five.labels)])
+                  for network in (mlp, model, robust)])
+plots.show(maps / maps.abs().amax((1, 2, 3), keepdim=True), [f"{name}:\n{kind}" for name in ("MLP", "CNN", "robust CNN") for kind in ("gradient", "gradient × input")],
+           columns=6, signed=True, limit=1, size=1.5)
 gradients = [explain(network, colour.images, colour.labels, "logit") for network in (standard_colour, robust_colour)]
 print(f"CIFAR-10, standard and robust: rank correlation {attribution.rank_correlation(*gradients).mean():.2f} (mean of {len(colour)} pictures)")
 
@@ -554,7 +556,7 @@ training_film()
 
 # %% [markdown]
 # "Random at the start, stereotyped at the end": is it so? Two networks that start from different weights and see the same digits in another order. If their maps agree,
-# they show something about the digits; if not, about the network's first weights. (On the ink alone, after what 1.8 taught us.) And how spread out are the maps?
+# they show something about the digits; if not, about the network's first weights. (Compared on the ink alone, after what 1.8 taught us.) And how spread out are the maps?
 # The *effective number of pixels* is $\left(\sum_i |a_i|\right)^2 / \sum_i a_i^2$: how many pixels an evenly spread map of that kind would have.
 
 # %%
@@ -573,11 +575,18 @@ spread = [(maps.flatten(1).abs().sum(1) ** 2 / maps.flatten(1).square().sum(1)).
 figure, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
 plots.curves(axes[0], steps, {"two seeds": agreement}, "minibatches of training", "rank correlation on the ink")
 plots.curves(axes[1], steps, {"one network": spread}, "minibatches of training", "effective number of pixels")
-for ax in axes:
-    ax.set_xscale("symlog")
+for ax, top in zip(axes, (1, 160)):
+    ax.set(xscale="symlog", ylim=(-0.05 * top, top))
 plt.show()
 print(f"agreement of two seeds: {agreement[0]:.2f} before training, {agreement[-1]:.2f} after it; "
       f"effective pixels: {spread[0]:.0f} and {spread[-1]:.0f} of {ink.flatten(1).sum(1).float().mean():.0f} with ink")
+
+# %% [markdown]
+# <details><summary>What we saw</summary>
+#
+# Before training the maps of two seeds have nothing to do with each other; after a few dozen minibatches they agree well, though far from fully: part of every map still
+# comes from the random beginning. The spread hardly changes: what training changes is *which* pixels count, not how many.
+# </details>
 
 # %% [markdown] part="1.12" minutes=3 core=false
 # ## With the full data: flowers, in colour and in grey
