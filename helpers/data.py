@@ -105,6 +105,12 @@ def _read_mnist5k(split):
     return *_mnist5k()[split], DIGITS
 
 
+def _read_planted(split):
+    from . import planted
+    some = planted.draw(4000, seed=0) if split == "train" else planted.draw(1000, seed=1)
+    return (some.images * 255).round().byte().permute(0, 2, 3, 1).numpy(), some.labels, planted.SHAPES
+
+
 def imagenet_classes():
     """The 1,000 ImageNet class names in the order of torchvision's networks."""
     from torchvision.models import ResNet18_Weights
@@ -197,6 +203,7 @@ SETS = {
     "mnist5k": _Source(_read_mnist5k),
     "cifar10-samples": _Source(_read_samples("cifar10", lambda: CIFAR10, "RGB"), _ALWAYS),
     "fashion-samples": _Source(_read_samples("fashionMNIST", lambda: CLOTHES, "L"), _ALWAYS),
+    "planted": _Source(_read_planted),
     "imagenet-samples": _Source(_read_samples("imagenet", imagenet_classes, "RGB", _center_crop), _ALWAYS),
     "mnist": _Source(_read_mnist_like("mnist", "MNIST", DIGITS), paths=_idx_paths("MNIST"), download="MNIST", stand_in="mnist5k"),
     "fashion_mnist": _Source(_read_mnist_like("fashion_mnist", "FashionMNIST", CLOTHES), paths=_idx_paths("FashionMNIST"),

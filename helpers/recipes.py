@@ -7,6 +7,7 @@ _CIFAR10 = dict(data="cifar10", network="resnet", options=dict(width=32, blocks=
                 edge="reflect", bfloat16=True, seed=0)
 _FLOWERS = dict(data="flowers", network="resnet", options=dict(width=32, blocks=[0, 1, 1, 1], stride=2), epochs=40, batch_size=50, shift=12,
                 flip=True, edge="reflect", bfloat16=True, seed=0)
+_PLANTED = dict(data="planted", network="resnet", options=dict(width=16, blocks=[0, 1, 1]), shift=0, bfloat16=True, seed=0)
 
 RECIPES = {
     "mnist5k/standard": _DIGITS | dict(epochs=20),
@@ -22,6 +23,8 @@ RECIPES = {
     "cifar10/robust-l2": _CIFAR10 | dict(epochs=20, objective="single-step", norm="l2", eps=0.5),
     "cifar10/robust-l2-eps1": _CIFAR10 | dict(epochs=10, objective="single-step", norm="l2", eps=1.0),
     "cifar10/robust-linf": _CIFAR10 | dict(epochs=8, objective="single-step", norm="linf", eps=8 / 255),
+    "planted/standard": _PLANTED | dict(epochs=6),
+    "planted/robust-l2": _PLANTED | dict(epochs=12, objective="single-step", norm="l2", eps=0.6),
     "flowers/colour": _FLOWERS,
     "flowers/grey": _FLOWERS | dict(options=_FLOWERS["options"] | dict(grey=True)),
 }

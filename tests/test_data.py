@@ -15,7 +15,7 @@ from PIL import Image
 
 from helpers import data
 
-ALWAYS = ("mnist5k", "cifar10-samples", "fashion-samples", "imagenet-samples")
+ALWAYS = ("mnist5k", "planted", "cifar10-samples", "fashion-samples", "imagenet-samples")
 needs_mnist = pytest.mark.skipif(not data.available("mnist"), reason="no full MNIST in $WORKBOOK_DATA")
 
 

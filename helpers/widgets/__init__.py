@@ -3,6 +3,7 @@ from .attack import attack_explorer
 from .explorer import Explorer, Picture
 from .film import Film
 from .learning import training_film
+from .local import occlusion_explorer, path_explorer, smoothgrad_explorer
 from .noise import noise_explorer
 from .picker import ImagePicker
 from .saliency import colour_saliency_explorer, saliency_explorer
@@ -11,5 +12,8 @@ EXPLORERS = {   # by unit: each is tested with and without a browser, and timed 
     "00 noise": noise_explorer,
     "01 saliency": saliency_explorer,
     "01 saliency in colour": colour_saliency_explorer,
+    "02 SmoothGrad": smoothgrad_explorer,
+    "02 occlusion": occlusion_explorer,
+    "02 path": path_explorer,
     "03 attack": attack_explorer,
 }
