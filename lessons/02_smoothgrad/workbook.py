@@ -39,19 +39,20 @@ from helpers.checking import Pixels, Wrong, WrongType, arguments, close, images,
 
 
 class Watched(nn.Module):
-    """z_k = sum_i w_ki x_i^2 / 2: the gradient at x is w_y x. Keeps every batch it is shown."""
+    """z_k = sum_i w_ki x_i^n / n: the gradient at x is w_y x^(n - 1). Keeps every batch it is shown."""
 
-    def __init__(self, classes=3, shape=(1, 6, 6), seed=0):
+    def __init__(self, classes=3, shape=(1, 6, 6), seed=0, power=2):
         super().__init__()
+        self.power = power
         self.weights = nn.Parameter(torch.randn(classes, torch.Size(shape).numel(), generator=torch.Generator().manual_seed(seed)))
         self.seen = []
 
     def forward(self, x):
         self.seen.append(x.detach().clone())
-        return (x.flatten(1) ** 2 / 2) @ self.weights.T
+        return (x.flatten(1) ** self.power / self.power) @ self.weights.T
 
     def gradient(self, x, y):
-        return self.weights.detach()[y].view_as(x) * x
+        return self.weights.detach()[y].view_as(x) * x ** (self.power - 1)
 
 
 def untouched(*given):
@@ -265,34 +266,43 @@ def check(deletion_curve):
     raise Wrong("these are not the probabilities of the label with the first pixels of the order set to `baseline`.")
 
 # %% [markdown]
-# Now the contest, on the colour samples that the standard network reads correctly: gradient, SmoothGrad, a random order, and an *edge detector* that has never seen the network
-# (the size of the picture's own gradient). Smaller area under the curve: more faithful.
+# Now the contest, on the colour samples that the standard network reads correctly: gradient, SmoothGrad, occlusion (2.5), a random order, and an *edge detector* that has never seen
+# the network (the size of the picture's own gradient). Deletion: the smaller the area under the curve, the more faithful. Delete the *least* important first and you have the insertion
+# curve, read from the right: there, the larger the area the better.
 
 # %%
 right = colour[~attacks.fooled(standard_colour, colour.images, colour.labels)]
 generator = torch.Generator().manual_seed(0)
 gradient = attribution.input_gradient(standard_colour, right.images, right.labels, of="logit")
-smooth = attribution.smooth_grad(standard_colour, right.images, right.labels, n_samples=100, sigma=0.1, generator=generator)
+smooth = attribution.smooth_grad(standard_colour, right.images, right.labels, n_samples=40, sigma=0.1, generator=generator)
 grey = right.images.mean(1, keepdim=True)
 edges = F.pad((grey[..., 1:, :] - grey[..., :-1, :]).abs(), (0, 0, 0, 1)) + F.pad((grey[..., 1:] - grey[..., :-1]).abs(), (0, 1))
 occluded = attribution.occlusion(standard_colour, right.images, right.labels, size=4, stride=2, baseline=right.images.mean((2, 3), keepdim=True))
 maps = {"gradient": gradient.abs(), "SmoothGrad": smooth.abs(), "occlusion": occluded, "edges of the picture": edges,
         "random order": torch.rand(grey.shape, generator=generator)}
 fractions = torch.linspace(0, 1, 21).tolist()
-curves = {name: torch.stack([deletion_curve(standard_colour, image[None], label[None], values.sum(0).flatten().argsort(descending=True), fractions, image.mean().item())
-                             for image, label, values in zip(right.images, right.labels, of)]).mean(0) for name, of in maps.items()}
+
+
+def mean_curve(of, first_the_least=False):
+    orders = of.sum(1).flatten(1).argsort(1, descending=not first_the_least)
+    return torch.stack([deletion_curve(standard_colour, image[None], label[None], order, fractions, image.mean().item())
+                        for image, label, order in zip(right.images, right.labels, orders)]).mean(0)
+
+
+curves = {name: mean_curve(of) for name, of in maps.items()}
 figure, ax = plt.subplots(figsize=(6.5, 3.2), layout="constrained")
 plots.curves(ax, [100 * fraction for fraction in fractions], curves, "pixels deleted (%)", "mean probability of the class")
 plt.show()
+print(f"{len(right)} pictures; area under the curve of       deletion   insertion")
 for name, values in curves.items():
-    print(f"{name:>20}: area {torch.trapezoid(values, dx=0.05):.3f}")
+    print(f"{name:>36} {torch.trapezoid(values, dx=0.05):>13.3f} {torch.trapezoid(mean_curve(maps[name], True), dx=0.05):>11.3f}")
 
 # %% [markdown]
 # <details><summary>What to make of it</summary>
 #
-# Each deletion also makes the picture strange, whatever is deleted: a network that has never seen grey holes falls on the random order too. So the *differences*
-# count, and a method must at least beat the random order and the edge detector, which knows nothing of the network. Whether a smoother map is a more faithful one is
-# for the numbers to say, not the eye.
+# Each deletion also makes the picture strange, whatever is deleted: grey holes strewn over it are noise, which this network has never seen, and a random order is very good at making
+# noise. So a method must at least beat the random order, and on these few pictures the gradient does not. SmoothGrad gains something; occlusion, which asks nearly the same question as
+# deletion does, gains most; the edges, which look so convincing as a map, are the worst order of all. Looks and faithfulness are different things.
 # </details>
 
 # %% [markdown] exercise="2.5" minutes=8 difficulty=2 core=true
@@ -359,11 +369,11 @@ def check(occlusion):
         raise Wrong("the window is covered with 0 although `baseline=0.5`.")
     if close(out, wanted / 8, 1e-3) or close(out, wanted / 4, 1e-3):
         raise Wrong("the fall is divided among the window's pixels: give each pixel the whole fall.")
+    if close(out[:, :, :2, :2], wanted[:, :, :2, :2], 1e-3):
+        raise Wrong("the first window is right, the others are not: do the loops go over all of them, in steps of `size`?")
     p = net(x).softmax(1).gather(1, y[:, None])[:, 0]
     if out.abs().max() <= 1 and (out[:, 0, 0, 0] - p).abs().max() <= 1:
         raise Wrong("this looks like the fall of a probability: the logit is wanted, which has no ceiling.")
-    if close(out[:, :, :2, :2], wanted[:, :, :2, :2], 1e-3):
-        raise Wrong("the first window is right, the others are not: do the loops go over all of them, in steps of `size`?")
     raise Wrong("on a linear network the fall of a window is known exactly, and this is not it. Is it the logit of the label of each image, with all channels covered?")
 
 # %% [markdown]
@@ -376,7 +386,7 @@ for size in (2, 4, 8, 16):
     falls = attribution.occlusion(standard_colour, few.images[:1], few.labels[:1], size=size, stride=2, baseline=few.images[:1].mean((2, 3), keepdim=True))
     maps.append(0.5 + 0.5 * falls / falls.abs().max())
     titles.append(f"window {size}\nlargest fall {falls.max():.1f}")
-plots.show(torch.cat(maps), titles, columns=5, size=1.7)
+plots.show(torch.cat(maps), titles, columns=5, size=1.7, label="bright: speaks for the class")
 
 # %% [markdown] part="2.6" minutes=3 core=false
 # ## Region and detail
@@ -388,9 +398,7 @@ product = attribution.occlusion_x_gradient(standard_colour, right.images, right.
 coarse = attribution.occlusion(standard_colour, right.images, right.labels, size=8, stride=2, baseline=right.images.mean((2, 3), keepdim=True))
 fine = attribution.gradient_x_input(standard_colour, right.images, right.labels).abs()
 for name, of in {"|gradient × input|": fine, "occlusion, window 8": coarse, "their product": product}.items():
-    area = torch.stack([torch.trapezoid(deletion_curve(standard_colour, image[None], label[None], values.sum(0).flatten().argsort(descending=True), fractions, image.mean().item()), dx=0.05)
-                        for image, label, values in zip(right.images, right.labels, of)]).mean()
-    print(f"{name:>20}: area under the deletion curve {area:.3f}")
+    print(f"{name:>20}: area under the deletion curve {torch.trapezoid(mean_curve(of), dx=0.05):.3f}")
 
 # %% [markdown] exercise="2.7" minutes=9 difficulty=2 core=true
 # ## Integrated gradients
@@ -426,37 +434,36 @@ def check(integrated_gradients):
     x = images(3, (1, 6, 6), 0.1, 0.9, 4)
     y, base = torch.tensor([0, 2, 1]), images(1, (1, 6, 6), 0.0, 1.0, 6)
     before = x.clone(), base.clone()
-    net = Watched()
+    net = Watched(power=3)
     out = tensor(integrated_gradients(net, x, y, base, 10), x)
     untouched((x, before[0]), (base, before[1]))
-    w = net.weights.detach()[y].view_as(x)
-    wanted = w * (x.square() - base.square()) / 2
+
+    def mean_gradient(points):
+        return sum(net.gradient(base + t * (x - base), y) for t in points) / 10
+    middles = [(k + 0.5) / 10 for k in range(10)]
+    wanted = (x - base) * mean_gradient(middles)
     if close(out, wanted):
         for steps in (1, 3):
-            net = Watched()
+            net = Watched(power=3)
             integrated_gradients(net, x, y, 0.2, steps)
             if sum(map(len, net.seen)) != 3 * steps:
                 raise Wrong(f"with steps={steps} the network is shown {sum(map(len, net.seen))} images; 3 images make {3 * steps}.")
         return "the map adds up to the change of the logit: completeness."
-    if close(out, w * (x - base) * x):
-        raise Wrong("all gradients are taken at the image itself: let the point move from the baseline to the image.")
-    if close(out, w * (x + base) / 2):
-        raise Wrong("this is the mean gradient: multiply it by `images - baseline`.")
-    if close(out, w * x * (x + base) / 2):
-        raise Wrong("the mean gradient is multiplied by the image instead of by `images - baseline`.")
-    if close(out, wanted * 10):
-        raise Wrong("this is the sum over the steps: divide by `steps`.")
-    if close(out, -wanted):
-        raise Wrong("the sign is turned round: `images - baseline`, not `baseline - images`.")
-    for shift in (0.0, 1.0):
-        left = sum(w * (base + (k + shift) / 10 * (x - base)) for k in range(10)) / 10 * (x - base)
-        if close(out, left):
-            raise Wrong(f"the gradients are taken at t = {'0, 1/10, ..., 9/10' if not shift else '1/10, ..., 1'}: each piece of the way is judged by one of its ends. Take the middles, (k + 1/2) / steps: "
-                        "the error falls with the square of the number of steps.")
-    both = sum(w * (base + k / 9 * (x - base)) for k in range(10)) / 10 * (x - base)
-    if close(out, both):
-        raise Wrong("`linspace(0, 1, steps)` puts full weight on both ends: the sum then misses completeness. Take the middles, (k + 1/2) / steps.")
-    raise Wrong("for z = sum w x^2 / 2 the map should be w (x^2 - b^2) / 2 exactly, even with few steps. Is it the gradient of the label's logit, at b + t (x - b)?")
+    for came, said in (((x - base) * mean_gradient([1.0] * 10), "all gradients are taken at the image itself: let the point move from the baseline to the image."),
+                       (mean_gradient(middles), "this is the mean gradient: multiply it by `images - baseline`."),
+                       (x * mean_gradient(middles), "the mean gradient is multiplied by the image instead of by `images - baseline`."),
+                       (wanted * 10, "this is the sum over the steps: divide by `steps`."),
+                       (-wanted, "the sign is turned round: `images - baseline`, not `baseline - images`."),
+                       ((x - base) * mean_gradient([k / 9 for k in range(10)]),
+                        "`linspace(0, 1, steps)` puts full weight on both ends: the sum then misses completeness. Take the middles, (k + 1/2) / steps.")):
+        if close(out, came):
+            raise Wrong(said)
+    for shift, points in ((0, "0, 1/10, ..., 9/10"), (1, "1/10, ..., 1")):
+        if close(out, (x - base) * mean_gradient([(k + shift) / 10 for k in range(10)])):
+            raise Wrong(f"the gradients are taken at t = {points}: each piece of the way is judged by one of its ends. Take the middles, (k + 1/2) / steps: "
+                        "the error then falls with the square of the number of steps.")
+    raise Wrong("for z = sum w x^3 / 3, whose gradient is w x^2, this is not (x - b) times its mean over the ten middles. Is it the gradient of the label's logit, "
+                "at b + t (x - b)?")
 
 # %% [markdown]
 # Completeness, tested on the real network: how far the sum of the map is from the change of the logit. And four baselines: what is "nothing there"?
@@ -562,7 +569,7 @@ names = ("standard", "robust-l2")
 seeing = {name: models.load(f"planted/{name}") for name in names}
 some = planted.draw(100, seed=5)
 plots.show(some.images[:5], [planted.SHAPES[label] for label in some.labels[:5]], columns=5, size=1.5)
-plots.show(0.5 + 60 * planted.pattern_of_each_class(), [f"pattern of {shape}, times 60" for shape in planted.SHAPES], columns=5, size=1.5)
+plots.show(0.5 + 60 * planted.pattern_of_each_class(), planted.SHAPES, columns=5, size=1.5, label="the patterns of the classes, 60 times as strong")
 for name, network in seeing.items():
     said = attacks.scores(network, against.images).argmax(1)
     print(f"{name:>10}: where they disagree follows the shape {100 * (said == against.shapes).float().mean():.0f} %, "
@@ -578,15 +585,15 @@ predict("2.10", 50)
 
 # %% answer="2.10"
 def answer(guess):
-    some = planted.draw(100, seed=5)
+    some = planted.draw(40, seed=5)
     ground = some.images.mean((2, 3), keepdim=True)
     methods = {
         "gradient": lambda net: attribution.input_gradient(net, some.images, some.labels, of="logit"),
         "gradient × input": lambda net: attribution.gradient_x_input(net, some.images, some.labels),
-        "SmoothGrad 0.05": lambda net: attribution.smooth_grad(net, some.images, some.labels, n_samples=30, sigma=0.05),
-        "SmoothGrad 0.15": lambda net: attribution.smooth_grad(net, some.images, some.labels, n_samples=30, sigma=0.15),
-        "IG from black": lambda net: attribution.integrated_gradients(net, some.images, some.labels, steps=20),
-        "IG from the mean colour": lambda net: attribution.integrated_gradients(net, some.images, some.labels, baseline=ground, steps=20),
+        "SmoothGrad 0.05": lambda net: attribution.smooth_grad(net, some.images, some.labels, n_samples=20, sigma=0.05),
+        "SmoothGrad 0.15": lambda net: attribution.smooth_grad(net, some.images, some.labels, n_samples=20, sigma=0.15),
+        "IG from black": lambda net: attribution.integrated_gradients(net, some.images, some.labels, steps=16),
+        "IG from the mean colour": lambda net: attribution.integrated_gradients(net, some.images, some.labels, baseline=ground, steps=16),
         "occlusion, 4 x 4": lambda net: attribution.occlusion(net, some.images, some.labels, size=4, stride=2, baseline=ground),
         "occlusion × gradient": lambda net: attribution.occlusion_x_gradient(net, some.images, some.labels, size=4, stride=2, baseline=ground)}
 
