@@ -10,8 +10,8 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from helpers import attacks, attribution, data, models, widgets
-from helpers.widgets import attack, learning, noise, saliency
+from helpers import attacks, attribution, data, models, plots, widgets
+from helpers.widgets import attack, learning, local, noise, saliency
 from helpers.widgets.explorer import Latest
 from .test_pictures import as_bytes
 
@@ -325,3 +325,19 @@ def test_saliency_is_of_the_class_that_is_asked_for():
     test, network = data.load("mnist5k")[3], models.load("mnist5k/standard")
     by_hand = attribution.gradient_x_input(network, test.images, torch.tensor([2])).abs().max()
     assert "of the logit of 2: half" in one.words and f"the largest value is {by_hand:.2g}" in one.words
+
+
+# ---- unit 02 ----
+
+def test_a_path_leads_from_the_baseline_to_the_digit():
+    black, digit = (local.path_picture(image=3, share=share).words for share in (0.0, 1.0))
+    test, network = data.load("mnist5k"), models.load("mnist5k/standard")
+    for words, image in ((black, torch.zeros(1, 1, 28, 28)), (digit, test[3].images)):
+        assert plots.verdicts(network, image, test.classes)[0] in words
+
+
+def test_the_window_that_matters_most_is_the_one_of_the_largest_fall():
+    test, network = data.load("mnist5k")[3], models.load("mnist5k/standard")
+    falls = attribution.occlusion(network, test.images, test.labels, size=7, stride=7)
+    words = local.occlusion_picture(image=3, window=7, stride=7).words
+    assert f"lowers the logit of {test.labels.item()} by {falls.max():.1f}" in words

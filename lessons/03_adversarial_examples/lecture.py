@@ -194,6 +194,27 @@ from helpers.widgets import attack_explorer
 attack_explorer()
 
 # %% [markdown]
+# ## In colour
+# Colour pictures are easier still to attack. Two networks for CIFAR-10 with the same layers, PGD in $L_2$ with $\epsilon = 0.5$; the changes are shown five times as strong, around grey.
+
+# %%
+colour = data.load("cifar10-samples")
+six, rows, titles = colour[[0, 1, 4, 6, 3, 7]], [], []
+left = {}
+for name, network in {"standard": models.load("cifar10/standard"), "robust": models.load("cifar10/robust-l2")}.items():
+    attacked = attacks.pgd(network, colour.images, colour.labels, eps=0.5, norm="l2", steps=20)
+    left[name] = [100 * attacks.accuracy(network, images, colour.labels) for images in (colour.images, attacked)]
+    some = attacked[[0, 1, 4, 6, 3, 7]]
+    rows += [(0.5 + 5 * (some - six.images)).clamp(0, 1), some]
+    titles += [f"change, {name}", *[""] * 5, *plots.verdicts(network, some, colour.classes)]
+plots.show(torch.cat([six.images, *rows]), [colour.classes[label] for label in six.labels] + titles, columns=6, size=1.4)
+for name, (clean, attacked) in left.items():
+    print(f"{name}: of the 20 pictures {clean:.0f} % right, attacked {attacked:.0f} %")
+assert left["standard"][1] < 20 < 40 < left["robust"][1]
+
+# %% [markdown]
+# The standard network falls to changes that look like nothing. Where the robust one falls, the change begins to have shapes: unit 06 makes it larger.
+#
 # ## How large is eps to the eye?
 # Real photographs, with each pixel moved by 8/255, 16/255 and 32/255 at random. On photographs 8/255 is the size the field settled on; digits,
 # almost black and white, take 0.1 to 0.3.
@@ -206,7 +227,7 @@ plots.show(torch.stack(noisy, 1).flatten(0, 1), titles * 3, columns=4, size=2)
 
 # %% [markdown]
 # Where ImageNet weights are at hand (`python -m helpers.models resnet18` fetches them once), 3.14 attacks such a photograph as the MIT practicum
-# (Santurkar & Tsipras 2020) did. Networks for CIFAR-10 come with a later unit.
+# (Santurkar & Tsipras 2020) did.
 #
 # ## What goes wrong in published code
 # Each of these was found in a tutorial or a library. You will meet most of them as wrong answers that the checks recognise.
