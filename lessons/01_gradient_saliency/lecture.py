@@ -48,7 +48,7 @@ for name in ("untrained", "robust"):
 # Noise before training; strokes, and where strokes are missing, for the network trained on attacked images. Unit 06 says how that one was trained.
 #
 # ## Showing a gradient in colour
-# A gradient has signs and no natural scale. The practicum shows it as $\mathrm{clip}\big((t - \mathrm{mean}) / (3\,\mathrm{std}) + \frac12\big)$, for each image and
+# A gradient has signs and no natural scale. The MIT practicum (Santurkar & Tsipras 2020) shows it as $\mathrm{clip}\big((t - \mathrm{mean}) / (3\,\mathrm{std}) + \frac12\big)$, for each image and
 # colour channel: grey is no influence. Two networks for CIFAR-10 with the same layers, one trained as usual, one on attacked images:
 
 # %%
@@ -71,7 +71,7 @@ for name, network in colour_networks.items():
 #
 # ## Gradient × input
 # The gradient says what a change would do. A *contribution* is the gradient times the pixel: for ReLU networks without biases
-# these add up to the logit. The price: a black pixel gets 0, whatever the network makes of it. Below, the same digits as ink on black and as ink on white.
+# these add up to the logit (ours has biases: roughly). The price: a black pixel gets 0, whatever the network makes of it. Below, the same digits as ink on black and as ink on white.
 
 # %%
 plots.show(scaled(gradient_x_input(model, ten.images, ten.labels)), signed=True, limit=1, label="white on black")
@@ -97,7 +97,7 @@ assert lengths["logit"].quantile(0.95) < 3 * lengths["logit"].quantile(0.05)
 assert lengths["loss"].quantile(0.95) > 1e4 * lengths["loss"].quantile(0.05)
 
 # %% [markdown]
-# The direction survives as long as the numbers do: in float32 a loss that is sure enough has a gradient of exactly 0 (1.6), and pictures of it show rounding.
+# (In the columns at the far left p is 1 to float32.) The direction survives as long as the numbers do: in float32 a loss that is sure enough has a gradient of exactly 0 (1.6), and pictures of it show rounding.
 #
 # ## Two networks, one digit
 # Do different architectures look at the same things? A number for it: the rank correlation of two maps, 1 if they put the pixels in the same order, 0 if they have nothing to do with
@@ -130,7 +130,8 @@ from helpers.widgets import training_film
 training_film()
 
 # %% [markdown]
-# A few seconds of training turn noise into strokes. How much of the end was decided by the random beginning? 1.11 trains twice and measures.
+# A few seconds of training turn the noise in the lower row into patches that have to do with the digit. (That the middle row looks like strokes from the start is the image in it.) How much of
+# the end was decided by the first weights? 1.11 trains twice and measures.
 #
 # ## Does the map know the network?
 # The test of Adebayo et al. (2018): draw the weights of the top layer anew, then of the top two, down to the bottom. A map that explains the *network* must change. The rank
@@ -162,7 +163,7 @@ plots.show(views, ["intact", "top layer random", "top 2", "top 3", "all random"]
 assert falls["gradient"][-1] < 0.15 and falls["|gradient| × input"][-1] > 0.9
 
 # %% [markdown]
-# The lower row looks like a digit to the very end, for networks of pure noise. It is the *image* that we see. **A map that looks like the image is no evidence that the network
+# The lower row looks like the digit to the very end, for networks of pure noise. It is the *image* that we see. **A map that looks like the image is no evidence that the network
 # looks at it.**
 #
 # ## Photographs

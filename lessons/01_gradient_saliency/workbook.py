@@ -148,7 +148,7 @@ for name, network in {"before training": untrained, "trained": model}.items():
 
 # %% [markdown] exercise="1.3" minutes=5 difficulty=1 core=true
 # ## A signed gradient as a picture
-# A gradient has positive and negative values and no natural scale; a picture wants $[0, 1]$. The practicum's recipe: for each image and each colour
+# A gradient has positive and negative values and no natural scale; a picture wants $[0, 1]$. The recipe of the MIT practicum (Santurkar & Tsipras 2020): for each image and each colour
 # channel, subtract the mean, divide by three standard deviations, add one half, and clip what still sticks out:
 #
 # $$\mathrm{clip}_{[0,1]}\Big(\frac{t - \mathrm{mean}(t)}{3\,\mathrm{std}(t)} + \frac12\Big)$$
@@ -201,6 +201,8 @@ def check(as_picture):
         raise Wrong("this divides by one standard deviation: a third of the pixels is clipped. Three are wanted.")
     if close(out, recipe((2, 3), factor=1 / 3), 0.01):
         raise Wrong("this multiplies by 3 where it should divide by 3 standard deviations: mind the brackets, `/ (3 * std)`.")
+    if close(out, ((t - t.mean((2, 3), keepdim=True)) / 3 * t.std((2, 3), keepdim=True) + 0.5).clamp(0, 1), 0.01):
+        raise Wrong("this multiplies by the standard deviation: mind the brackets, `/ (3 * std)`.")
     raise Wrong("the picture is not clip((t - mean) / (3 std) + 1/2), with mean and std of each image and channel over its pixels.")
 
 # %% [markdown]
@@ -218,10 +220,10 @@ for name, network in {"standard": standard_colour, "robust": robust_colour}.item
 # **Question.** The two networks have the same layers and see the same pictures. Why does one gradient look like noise? Is it a bad picture of what the
 # network does, or a good picture of a network that does something strange? Keep both answers in mind; units 02 and 05 decide between them.
 
-# %% [markdown] exercise="1.4" minutes=6 difficulty=2 core=true
+# %% [markdown] exercise="1.4" minutes=8 difficulty=2 core=true
 # ## Gradient × input
 # The gradient says what a *change* would do. What did each pixel *contribute*? For a network without biases made of ReLUs, $\sum_i x_i\,\partial z_y / \partial x_i = z_y$:
-# gradient × input shares the logit out among the pixels. Take the gradient of the **logit** $z_y$, multiply by the image, and scale each map
+# gradient × input shares the logit out among the pixels (ours has biases, so it does so only roughly). Take the gradient of the **logit** $z_y$, multiply by the image, and scale each map
 # so that its largest absolute value is 1. With `absolute=True` use $|\partial z_y / \partial x_i|\,x_i$: how much, without saying in which direction.
 
 # %%
@@ -246,7 +248,7 @@ check("1.4", gradient_x_input)
 # %% check="1.4"
 def check(gradient_x_input):
     arguments(gradient_x_input, "model", "images", "labels", "absolute")
-    net, x, y, of = case()
+    net, x, y, of = case(shape=(2, 4, 4))
     before = x.clone()
     out = tensor(gradient_x_input(net, x, y), x)
     untouched((x, before))
@@ -256,6 +258,8 @@ def check(gradient_x_input):
         raise Wrong("the maps are not scaled: divide each by its largest absolute value.")
     if close(out, raw / raw.abs().max()):
         raise Wrong("all maps are divided by the largest value of the whole batch. Each image has a scale of its own: `amax((1, 2, 3), keepdim=True)`.")
+    if close(out, raw / raw.abs().amax((2, 3), keepdim=True)):
+        raise Wrong("each colour channel has a scale of its own here: one for the whole map is wanted, `amax((1, 2, 3), keepdim=True)`.")
     if close(out, raw / raw.amax((1, 2, 3), keepdim=True)):
         raise Wrong("the maps are divided by their largest *signed* entry (`max` before `abs`): where negative values are larger, the map leaves [-1, 1]. "
                     "A published tutorial made this very mistake.")
@@ -377,13 +381,13 @@ def answer(guess):
     axes[1].plot([10], [guess], "kx", markersize=10, label="your guess")
     axes[1].legend(fontsize=8)
     return (f"Measured: {zero['float32'][5]:.0f} % with the logits times 10 ({zero['float32'][0]:.0f} % as they are). A picture of such a gradient shows rounding, or nothing: not because the "
-            "image does not matter, but because the loss cannot get any better. The logit's gradient (left, crosses) keeps its size.")
+            "image does not matter, but because the loss cannot get any better. The logit's gradient (left, crosses) keeps its size. (In the columns at the far left p is 1 to float32.)")
 
 # %% [markdown] exercise="1.7" minutes=7 difficulty=2 core=false
 # ## How alike are two maps?
 # By eye everything looks alike, or nothing does. A number: Spearman's rank correlation. Replace each pixel's value by its rank among the pixels of its map
 # (0 the smallest), and take Pearson's correlation of the ranks: 1 for the same order, 0 for unrelated ones, -1 for the reverse. It asks only which
-# pixels count more than which, not how much.
+# pixels count more than which, not how much. (Later cells use the library's `attribution.rank_correlation`, where equal values share their mean rank.)
 
 # %%
 def rank_correlation(a, b):
@@ -462,7 +466,7 @@ def answer(guess):
     first, last = rows["gradient"], {kind: values[3] for kind, values in rows.items()}
     return (f"Measured: {first[0]:.2f} for the gradient; between the CNN and its robust twin {first[1]:.2f}, between the CNN and the same network before training "
             f"{first[3]:.2f}. But look at the cross-hatched bars: |gradient| × input correlates at {last['|gradient| × input']:.2f} with that of a network that has learned "
-            f"nothing! Off the ink both are 0; and on the ink alone, {last['the same, ink alone']:.2f} is left, because the brightness of the image is in both. "
+            f"nothing! Off the ink both are 0; and on the ink alone {last['the same, ink alone']:.2f} is left: the brightness of the image is a factor of both. "
             "Before comparing maps, ask what the method puts there by itself.")
 
 # %% [markdown] part="1.9" minutes=3 core=true
@@ -519,7 +523,9 @@ def check(recorder):
     arguments(recorder, "images", "labels")
     net, x, y, _ = case()
     result = recorder(x, y)
-    if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[0], list) or not callable(result[1]):
+    if isinstance(result, (tuple, list)) and len(result) == 2 and callable(result[0]) and isinstance(result[1], list):
+        raise WrongType("the other way round: wanted `(maps, look)`, the list first.")
+    if not isinstance(result, (tuple, list)) or len(result) != 2 or not isinstance(result[0], list) or not callable(result[1]):
         raise WrongType(f"wanted `(maps, look)`, a list and a function, but {type(result).__name__} came. Return `look` itself, do not call it.")
     maps, look = result
     if maps:
@@ -538,6 +544,8 @@ def check(recorder):
         if not close(came, right):
             if close(came, wanted[-1]) or any(close(came, other) for other in wanted):
                 raise Wrong("the maps are those of another moment: compute them when `look` is called, with the model it is given.")
+            if close(came / largest(came), right):
+                raise Wrong("the maps are not scaled to a largest absolute value of 1: call your `gradient_x_input` of 1.4.")
             raise Wrong("the maps are not gradient x input of the given images and labels at that moment.")
     again, _ = recorder(x, y)
     if again:
@@ -555,7 +563,7 @@ from helpers.widgets import training_film
 training_film()
 
 # %% [markdown]
-# "Random at the start, stereotyped at the end": is it so? Two networks that start from different weights and see the same digits in another order. If their maps agree,
+# Random at the start, the same for every network at the end: is it so? Two networks that start from different weights and see the same digits in the same order. If their maps agree,
 # they show something about the digits; if not, about the network's first weights. (Compared on the ink alone, after what 1.8 taught us.) And how spread out are the maps?
 # The *effective number of pixels* is $\left(\sum_i |a_i|\right)^2 / \sum_i a_i^2$: how many pixels an evenly spread map of that kind would have.
 
@@ -566,26 +574,26 @@ for seed in (0, 1):
     torch.manual_seed(seed)
     network = models.small_cnn()
     kept[seed] = [gradient_x_input(network, some.images, some.labels)]
-    train(network, digits.images, digits.labels, epochs=3, seed=seed, progress=False,
+    train(network, digits.images, digits.labels, epochs=3, progress=False,
           callback=lambda network, step: kept[seed].append(gradient_x_input(network, some.images, some.labels)))
 ink = some.images > 0
 steps = [0, 1, 2, 3, 5, 8, 12, 20, 30, 50, 80, 120]
 agreement = [attribution.rank_correlation(kept[0][step], kept[1][step], where=ink).mean().item() for step in steps]
 spread = [(maps.flatten(1).abs().sum(1) ** 2 / maps.flatten(1).square().sum(1)).mean().item() for maps in (kept[0][step] for step in steps)]
 figure, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
-plots.curves(axes[0], steps, {"two seeds": agreement}, "minibatches of training", "rank correlation on the ink")
+plots.curves(axes[0], steps, {"two first weights": agreement}, "minibatches of training", "rank correlation on the ink")
 plots.curves(axes[1], steps, {"one network": spread}, "minibatches of training", "effective number of pixels")
 for ax, top in zip(axes, (1, 160)):
     ax.set(xscale="symlog", ylim=(-0.05 * top, top))
 plt.show()
-print(f"agreement of two seeds: {agreement[0]:.2f} before training, {agreement[-1]:.2f} after it; "
+print(f"agreement of two networks: {agreement[0]:.2f} before training, {agreement[-1]:.2f} after it; "
       f"effective pixels: {spread[0]:.0f} and {spread[-1]:.0f} of {ink.flatten(1).sum(1).float().mean():.0f} with ink")
 
 # %% [markdown]
 # <details><summary>What we saw</summary>
 #
-# Before training the maps of two seeds have nothing to do with each other; after a few dozen minibatches they agree well, though far from fully: part of every map still
-# comes from the random beginning. The spread hardly changes: what training changes is *which* pixels count, not how many.
+# Before training the maps of two networks have nothing to do with each other; after a few dozen minibatches they agree well, though far from fully: part of every map still
+# comes from the first weights. The spread hardly changes: what training changes is *which* pixels count, not how many.
 # </details>
 
 # %% [markdown] part="1.12" minutes=3 core=false
@@ -595,6 +603,8 @@ print(f"agreement of two seeds: {agreement[0]:.2f} before training, {agreement[-
 # %%
 if not data.available("flowers"):
     print(f"No flowers here. {data.how_to_get('flowers')}.")
+elif not {"flowers/colour", "flowers/grey"} <= set(models.names()):
+    print("The two networks are not trained yet:  python -m helpers.train flowers/colour  and  flowers/grey, some minutes each")
 else:
     flowers = data.load("flowers")
     networks = {kind: models.load(f"flowers/{kind}") for kind in ("colour", "grey")}
@@ -648,7 +658,7 @@ def check(randomise_top):
         if changed == wanted:
             fresh = result.state_dict()
             for layer, new in zip(layers, wanted):
-                if new and fresh[f"{layer}.weight"].std() < 0.05:
+                if new and fresh[f"{layer}.weight"].std() < 1e-6:
                     raise Wrong("the weights are set to a constant: draw them anew, as before training (`layer.reset_parameters()`).")
                 if new and torch.equal(fresh[f"{layer}.bias"], before[f"{layer}.bias"]):
                     raise Wrong("the biases are still the trained ones: they belong to the layer too. `layer.reset_parameters()` does both.")
@@ -681,9 +691,9 @@ print("all four layers random: " + ", ".join(f"{name} {values[-1]:.2f}" for name
 # %% [markdown]
 # <details><summary>What this shows</summary>
 #
-# The gradient passes: of a ruined network it has next to nothing in common with the original. $|\text{gradient}| \times$ input fails badly: the map of a network of noise has
-# the same order of pixels as that of the trained one, because the *image* is in it. It looks convincing (it looks like the digit!) whatever the network does.
-# A map that looks like the image is no evidence that the network looks at it. Run the test before you believe a method. Unit 02 does it for all of its methods.
+# The gradient passes: of a ruined network it has next to nothing in common with the original; and so does gradient × input, whose signs are drawn anew with the network. $|\text{gradient}| \times$ input fails
+# badly: off the ink it is 0 for every network, and on the ink the brightness of the image is in both (1.8). It looks convincing (it looks like the digit!) whatever the network
+# does. A map that looks like the image is no evidence that the network looks at it. Run the test before you believe a method. Unit 02 does it for all of its methods.
 # </details>
 
 # %% [markdown] part="1.14" minutes=2 core=true

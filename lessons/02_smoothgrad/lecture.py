@@ -34,6 +34,8 @@ def as_picture(maps):
 # If the function wiggles, the gradient at one point shows the wiggle. **SmoothGrad** (Smilkov et al. 2017) takes the mean over noisy copies of the image:
 #
 # $$\hat g(x) = \frac1N \sum_i \nabla_x z_y(x + \epsilon_i), \qquad \epsilon_i \sim \mathcal N(0, \sigma^2)$$
+#
+# Look whether the second row of each network is calmer than the first.
 
 # %%
 rows, titles = [six.images], [colour.classes[label] for label in six.labels]
@@ -45,7 +47,8 @@ plots.show(torch.cat(rows), titles, columns=6, size=1.5)
 
 # %% [markdown]
 # ## How many samples, and how much noise?
-# The error of a mean of $N$ falls as $1/\sqrt N$: four times the work for half the error. That is the easy question. The hard one is $\sigma$: it decides over *which neighbourhood* we
+# For the standard network the mean has more large-scale structure (the waterline of the ship, the outline of the car), and is still mostly speckles; for the robust one there is little to
+# smooth. How many copies does it take? The error of a mean of $N$ falls as $1/\sqrt N$: four times the work for half the error. That is the easy question. The hard one is $\sigma$: it decides over *which neighbourhood* we
 # average, and so what is being explained. Below each map: how many of the noisy copies the network still reads correctly.
 
 # %%
@@ -103,12 +106,13 @@ for name, values in areas.items():
     assert values["occlusion"] < values["SmoothGrad"] < values["edges"] and values["gradient"] > values["random"] - 0.05
 
 # %% [markdown]
-# Deleting anything at all makes a picture strange: holes strewn over it are noise, and a random order is good at making noise. On these twenty pictures the gradient does no better than
-# that, for either network. SmoothGrad gains something for the standard one; occlusion, which asks nearly the same question as deletion does, gains most; and the edges, which look so
-# convincing as a map, are the worst order of all. How good a map looks and how well it does are two different things.
+# Deleting anything at all makes a picture strange: holes strewn over it are noise, and a random order is good at making noise. By this test, on these twenty pictures, the gradient does no
+# better than that, for either network; SmoothGrad beats the gradient, and the random order by hardly more than chance might; occlusion, which asks nearly the same question as deletion
+# does, gains most; and the edges, which look so convincing as a map, come last. 2.4 adds the opposite test, *insertion*, and there the edges come second: a test of maps is a choice, too.
 #
 # ## Take something real away
-# **Occlusion** (Zeiler & Fergus 2014) covers a window and asks how far the logit falls. No infinitesimals; but a window size must be chosen, and a colour that means "nothing".
+# **Occlusion** (Zeiler & Fergus 2014) covers a window and asks how far the logit falls. No infinitesimals; but a window size must be chosen, and a colour that means "nothing". Small windows
+# say *where*, large ones take more away and say little about where. Middle grey is no change, dark speaks against the ship.
 
 # %%
 maps, titles = [ship.images], ["ship"]
@@ -140,7 +144,8 @@ for name, baseline in baselines.items():
     assert missed < 0.3
 
 # %% [markdown]
-# Four complete accounts, four different stories. And the images on the way are nothing that the network ever learned to read: there is **no clear path**. Move along one:
+# Four complete accounts, four different stories. And the network was trained on none of the images on the way, yet has firm opinions on some (noise alone may be an 8 to it): there is
+# **no clear path**. Move along one:
 
 # %%
 from helpers.widgets import path_explorer
@@ -150,12 +155,12 @@ path_explorer()
 # %% [markdown]
 # ## A score with ground truth
 # So draw images of which we *know* what is to be seen. `planted`: a shape that names the class nine times in ten, and a pattern of $\pm 2/255$, too faint to see, that always does.
-# One network was trained as usual, one on attacked images with an $\epsilon$ of 0.6 in $L_2$: larger than what it takes to change one pattern into another, smaller than what it takes
-# to change a shape. Which does each go by, where the two disagree?
+# One network was trained as usual, one on attacked images with an $\epsilon$ of 0.6 in $L_2$: twice what it takes to bring an image closer to another pattern than to its own, and far less than
+# it takes to change a shape. Which does each go by, where the two disagree? (The second picture below is one of the one in ten whose shape is not that of its class.)
 
 # %%
 some = planted.draw(100, seed=5)
-plots.show(some.images[:5], [planted.SHAPES[label] for label in some.labels[:5]], columns=5, size=1.5)
+plots.show(some.images[:5], [f"class: {planted.SHAPES[label]}" for label in some.labels[:5]], columns=5, size=1.5)
 plots.show(0.5 + 60 * planted.pattern_of_each_class(), planted.SHAPES, columns=5, size=1.5, label="the patterns of the classes, 60 times as strong")
 against = planted.draw(500, seed=9, disagree=True)
 seeing = {name: models.load(f"planted/{file}") for name, file in (("standard", "standard"), ("robust", "robust-l2"))}
@@ -187,23 +192,34 @@ def on_the_shape(maps):
 
 
 shares = {method: [on_the_shape(of(net)) for net in seeing.values()] for method, of in methods.items()}
+noise = torch.randn(some.images.shape, generator=torch.Generator().manual_seed(0))
 print(f"share of the map on the shape (its area: {100 * some.masks.float().mean():.0f} %)       standard   robust")
 for method, (standard_share, robust_share) in shares.items():
     print(f"{method:<46} {standard_share:>16.0f} % {robust_share:>6.0f} %")
-assert shares["gradient"][0] < 18 < 30 < shares["gradient"][1]
+for sigma in (0.05, 0.15):
+    read = [100 * attacks.accuracy(net, some.images + sigma * noise, some.labels) for net in seeing.values()]
+    print(f"noisy copies read as before, sigma {sigma:<12} {read[0]:>24.0f} % {read[1]:>6.0f} %")
+pattern = planted.pattern_of_each_class()[some.labels].flatten(1)
+gradient = input_gradient(seeing["standard"], some.images, some.labels, of="logit").flatten(1)
+cosine = F.cosine_similarity(gradient, pattern).mean()
+print(f"cosine between the standard network's gradient and the pattern itself: {cosine:.2f}")
+assert shares["gradient"][0] < 18 < 30 < shares["gradient"][1] and cosine < 0.2
 
 # %%
 rows = [some.images[:5]] + [as_picture(input_gradient(net, some.images[:5], some.labels[:5], of="logit")) for net in seeing.values()]
-titles = [planted.SHAPES[label] for label in some.labels[:5]] + ["standard", *[""] * 4, "robust", *[""] * 4]
+titles = [f"class: {planted.SHAPES[label]}" for label in some.labels[:5]] + ["standard", *[""] * 4, "robust", *[""] * 4]
 plots.show(torch.cat(rows), titles, columns=5, size=1.5)
 
 # %% [markdown]
-# The standard network's gradient looks like noise **because what it uses looks like noise**. Nothing is wrong with the gradient; smoothing it makes it prettier and no truer. The robust
-# network's gradient shows the shape because the shape is what it goes by. And one entry of the table is a warning: from the mean colour, integrated gradients put a good part of the standard network's map on a
-# shape that it ignores. The factor $x - b$ is large there, for any network.
+# The standard network's map does not draw the shape **because this network does not go by the shape**: less of the gradient lies there than chance would put. It is no bad witness; it
+# testifies to something that our eyes cannot see. (Nor does it draw the pattern: a gradient shows where and how finely a network looks, not what it has learned by heart.) The robust network's
+# map shows the shape because it goes by it. Whether the noisy maps of networks for photographs have the same reason, unit 05 asks. One entry of the table is a warning: from the mean colour,
+# integrated gradients put a good part of the standard network's map on a shape that it ignores. The factor $x - b$ is large there, for any network. And SmoothGrad drifts towards the
+# area of the shape as sigma grows: the last line says how few of the noisy copies the standard network still reads.
 #
 # ## Good looks can hide
-# The check of unit 01 for the methods of this one: what is left of a map when the whole network is drawn anew (rank correlation of absolute values, 50 digits)?
+# The check of unit 01 for the methods of this one: what is left of a map's *absolute values* when the whole network is drawn anew (rank correlation, 50 digits)? Over the whole image, and on the
+# ink alone.
 
 # %%
 fifty = test[:50]
@@ -219,13 +235,16 @@ kinds = {
     "gradient × input": lambda net: attribution.gradient_x_input(net, fifty.images, fifty.labels),
     "integrated gradients": lambda net: integrated_gradients(net, fifty.images, fifty.labels, steps=20),
     "occlusion, 4 x 4": lambda net: occlusion(net, fifty.images, fifty.labels, size=4, stride=2)}
-left = {kind: attribution.rank_correlation(of(model).abs(), of(ruined).abs()).mean().item() for kind, of in kinds.items()}
-for kind, value in left.items():
-    print(f"{kind:>22}: {value:.2f}")
+left = {}
+for kind, of in kinds.items():
+    pair = [of(net).abs() for net in (model, ruined)]
+    left[kind], on_ink = (attribution.rank_correlation(*pair, where=where).mean().item() for where in (None, fifty.images > 0))
+    print(f"|{kind}|".rjust(24) + f": {left[kind]:.2f} over the image, {on_ink:.2f} on the ink")
 assert left["gradient × input"] > 0.8 > 0.3 > left["gradient"]
 
 # %% [markdown]
-# The ugly ones pass, the pretty ones fail: what is multiplied by the image keeps the image.
+# What is multiplied by the image, or covers it with black, is 0 off the ink for every network: there the maps agree about nothing. On the ink occlusion passes, while maps that carry the
+# image as a factor still do not. (With its sign, gradient × input passed in 1.13: its absolute value is what keeps the image.)
 #
 # ## Try it
 
@@ -239,7 +258,7 @@ occlusion_explorer()
 
 # %% [markdown]
 # ## What goes wrong in published code
-# - the noisy images clipped to [0, 1]: clipped pixels have no gradient, and the map fades where the image is black or white
+# - the noisy images clipped to [0, 1]: black pixels then only get brighter and white ones darker, and a gradient taken through the clipping is lost
 # - a Riemann sum with full weight at both ends: completeness is missed by a part in the number of steps
 # - a black baseline for dark objects: what is black can never be blamed
 # - deletion curves without a random order beside them

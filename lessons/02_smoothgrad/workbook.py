@@ -21,6 +21,7 @@ model = models.load("mnist5k/standard")
 robust = models.load("mnist5k/robust-l2")
 ten = test.per_class(1)
 colour = data.load("cifar10-samples")
+six = colour[[0, 1, 4, 6, 3, 7]]
 standard_colour, robust_colour = models.load("cifar10/standard"), models.load("cifar10/robust-l2")
 
 
@@ -71,7 +72,7 @@ def untouched(*given):
 #
 # $$\hat g(x) = \frac1N \sum_{i=1}^N \nabla_x z_y(x + \epsilon_i), \qquad \epsilon_i \sim \mathcal N(0, \sigma^2)$$
 #
-# Fresh noise for each image and each $i$. The noisy images are *not* clipped to $[0, 1]$ (a clipped pixel has no gradient).
+# Fresh noise for each image and each $i$. The noisy images are *not* clipped to $[0, 1]$: clipped, black pixels would only get brighter, and a gradient taken through the clipping is 0.
 
 # %%
 def smooth_grad(model, images, labels, n_samples=50, sigma=0.15):
@@ -108,14 +109,18 @@ def check(smooth_grad):
     if points != 160:
         raise Wrong(f"the network is shown {points} images; 4 images with n_samples=40 make 160.")
     seen = torch.cat(net.seen).view(-1, 4, 36) if len(net.seen[0]) == 4 else None
+    if seen is not None and len(seen) > 1 and (seen[-1] - x.flatten(1)).std() > 3 * (seen[0] - x.flatten(1)).std():
+        raise Wrong("the noise grows from turn to turn: each copy starts from the noisy one before it. Add fresh noise to `images` each time.")
     if seen is None:
         order = torch.cat(net.seen).flatten(1)
         nearest = torch.cdist(order, x.flatten(1)).argmin(1)
         noise = order - x.flatten(1)[nearest]
     else:
         noise = (seen - x.flatten(1)).flatten(0, 1)
+    if seen is None and torch.pdist(noise).min() < 1e-3:
+        raise Wrong("several noisy copies share their noise: draw fresh noise for each image and each sample.")
     if torch.cat(net.seen).min() >= 0 and torch.cat(net.seen).max() <= 1:
-        raise Wrong("the noisy images are clipped to [0, 1]: a clipped pixel stands still when the image changes, so its gradient is lost. Leave them as they are.")
+        raise Wrong("the noisy images are clipped to [0, 1]: black pixels then only get brighter, white ones darker, and the mean of the noise is not 0 any more. Leave them as they are.")
     if noise.std() < 0.001:
         raise Wrong("there is no noise on the images.")
     if abs(noise.std() - 0.4) > 0.03:
@@ -143,13 +148,12 @@ def check(smooth_grad):
     raise Wrong("the result is not the mean of the gradients of the label's logit at the noisy images. Is it the logit (no softmax, no loss)?")
 
 # %% [markdown]
-# Upper row: the gradient; lower row: SmoothGrad. Digits, then colours, with the standard networks.
+# Upper row: the gradient; lower row: SmoothGrad. Digits, then colours, with the standard networks. On digits little changes; on colours larger structures come out of the speckles.
 
 # %%
 torch.manual_seed(0)
 plots.show(scaled(attribution.input_gradient(model, ten.images, ten.labels, of="logit")), signed=True, limit=1, label="gradient")
 plots.show(scaled(smooth_grad(model, ten.images, ten.labels)), signed=True, limit=1, label="SmoothGrad")
-six = colour[[0, 1, 4, 6, 3, 7]]
 rows = [six.images] + [0.5 + 0.5 * maps / maps.abs().flatten(1).quantile(0.99, 1).view(-1, 1, 1, 1) for maps in
                        (attribution.input_gradient(standard_colour, six.images, six.labels, of="logit"), smooth_grad(standard_colour, six.images, six.labels, 50, 0.1))]
 plots.show(torch.cat(rows).clamp(0, 1), columns=6, size=1.5, label="picture, gradient, SmoothGrad")
@@ -176,7 +180,7 @@ def answer(guess):
     plots.curves(ax, counts, {"measured": errors.tolist(), "1 / √N": (errors[0] / torch.tensor(counts).sqrt()).tolist()}, "samples N", "relative error")
     ax.set(xscale="log", yscale="log")
     return (f"Measured: the error falls as N to the power {slope:.2f}, close to -1/2: four times the samples for half the error. Ten times the samples make it "
-            f"{10 ** -slope.item():.1f} times smaller. It ends at a smooth map, not at the truth about x: at the mean over a neighbourhood that sigma has chosen.")
+            f"{10 ** -slope.item():.1f} times smaller. It ends at the mean map of a neighbourhood that sigma has chosen, not at the truth about x.")
 
 # %% [markdown] part="2.3" minutes=4 core=true
 # ## Which sigma?
@@ -200,7 +204,7 @@ for name, network, image in (("digit", model, one), ("colour", standard_colour, 
 # **Question.** The paper recommends a $\sigma$ of 10 to 20 % of the range, because the maps look best there. Look at the numbers under the colour maps: what is
 # explained there, the network's decision on *this* picture? Keep in mind that colour networks are trained without noise.
 
-# %% [markdown] exercise="2.4" minutes=9 difficulty=2 core=true
+# %% [markdown] exercise="2.4" minutes=10 difficulty=2 core=true
 # ## Does it look better, or is it better?
 # A map claims an order of importance. Test the claim: delete the pixels in that order, most important first, and watch the probability of the class (Petsiuk et al.
 # 2018; Samek et al. 2017). A faithful order makes it fall early. *Deleting* needs a value to put in place; here a number, `baseline`.
@@ -231,7 +235,7 @@ def check(deletion_curve):
     arguments(deletion_curve, "model", "image", "label", "order", "fractions", "baseline")
     net, x, y = linear(3, (2, 4, 5), 3), images(1, (2, 4, 5), 0.2, 1.0, 5), torch.tensor([1])
     order = torch.randperm(20, generator=torch.Generator().manual_seed(2))
-    fractions = [0.0, 0.1, 0.25, 0.5, 1.0]
+    fractions = [0.0, 0.13, 0.25, 0.5, 1.0]
 
     def by_hand(order, channels=slice(None), keep=False, value=0.3, outputs="softmax"):
         result = []
@@ -301,8 +305,9 @@ for name, values in curves.items():
 # <details><summary>What to make of it</summary>
 #
 # Each deletion also makes the picture strange, whatever is deleted: grey holes strewn over it are noise, which this network has never seen, and a random order is very good at making
-# noise. So a method must at least beat the random order, and on these few pictures the gradient does not. SmoothGrad gains something; occlusion, which asks nearly the same question as
-# deletion does, gains most; the edges, which look so convincing as a map, are the worst order of all. Looks and faithfulness are different things.
+# noise. By deletion the gradient does not beat it on these few pictures, SmoothGrad does by hardly more than chance might, and the edges, which look so convincing as a map, come last. By
+# insertion the ranking is another: there the edges are second, and gradient and SmoothGrad beat the random order. Only occlusion, which asks nearly the same question as these tests do, wins both.
+# A test of maps is a choice, too. (And $\sigma = 0.1$: how many noisy copies did the network read correctly in 2.3?)
 # </details>
 
 # %% [markdown] exercise="2.5" minutes=8 difficulty=2 core=true
@@ -377,16 +382,16 @@ def check(occlusion):
     raise Wrong("on a linear network the fall of a window is known exactly, and this is not it. Is it the logit of the label of each image, with all channels covered?")
 
 # %% [markdown]
-# Large windows see objects, small ones see next to nothing, since a network can do without a few pixels. The library's version, with overlapping windows (stride 2), on colours:
+# A small window says *where*; a large one takes more away and says little about where. The library's version, with overlapping windows (stride 2), on a colour picture:
 
 # %%
-few = six[[1, 3]]
-maps, titles = [few.images[:1]], [few.classes[few.labels[0]]]
+ship = six[1:2]
+maps, titles = [ship.images], ["ship"]
 for size in (2, 4, 8, 16):
-    falls = attribution.occlusion(standard_colour, few.images[:1], few.labels[:1], size=size, stride=2, baseline=few.images[:1].mean((2, 3), keepdim=True))
+    falls = attribution.occlusion(standard_colour, ship.images, ship.labels, size=size, stride=2, baseline=ship.images.mean((2, 3), keepdim=True))
     maps.append(0.5 + 0.5 * falls / falls.abs().max())
     titles.append(f"window {size}\nlargest fall {falls.max():.1f}")
-plots.show(torch.cat(maps), titles, columns=5, size=1.7, label="bright: speaks for the class")
+plots.show(torch.cat(maps), titles, columns=5, size=1.7, label="middle grey: no change; bright: speaks for the class; dark: against it")
 
 # %% [markdown] part="2.6" minutes=3 core=false
 # ## Region and detail
@@ -399,6 +404,14 @@ coarse = attribution.occlusion(standard_colour, right.images, right.labels, size
 fine = attribution.gradient_x_input(standard_colour, right.images, right.labels).abs()
 for name, of in {"|gradient × input|": fine, "occlusion, window 8": coarse, "their product": product}.items():
     print(f"{name:>20}: area under the deletion curve {torch.trapezoid(mean_curve(of), dx=0.05):.3f}")
+plots.show(torch.cat([right.images[1:2], *(0.5 + 0.5 * of[1:2] / of[1:2].abs().max() for of in (fine, coarse, product))]),
+           ["picture", "|gradient × input|", "occlusion", "product"], columns=4, size=1.7)
+
+# %% [markdown]
+# <details><summary>What we saw</summary>
+#
+# By deletion the product is better than gradient × input and no better than occlusion alone: the fine detail is nice to look at, and buys nothing here.
+# </details>
 
 # %% [markdown] exercise="2.7" minutes=9 difficulty=2 core=true
 # ## Integrated gradients
@@ -485,8 +498,8 @@ for name, baseline in baselines.items():
     plots.show(scaled(integrated_gradients(model, ten.images, ten.labels, baseline)), signed=True, limit=1, label=f"baseline: {name}")
 
 # %% [markdown]
-# **Question.** All four maps are complete, and they differ. With the black baseline, what can a black pixel be blamed for? And what does the network make of the images on the way, which
-# are neither one nor the other? There is *no clear path*: the explorer below shows what lies on it.
+# **Question.** All four maps are complete, and they differ. With the black baseline, what can a black pixel be blamed for? And what does the network make of the images on the way, none of
+# which it was trained on? There is *no clear path*: the explorer below shows what lies on it, and how firm the network's opinions are there.
 
 # %%
 from helpers.widgets import path_explorer
@@ -496,7 +509,7 @@ path_explorer()
 # %% [markdown] part="2.8" minutes=4 core=false
 # ## Integrating over training instead
 # Instead of a path through images that nobody has ever seen, take the path the *weights* went: the mean gradient of the loss for the image over all states of the network during training.
-# No baseline has to be chosen; what it explains is another question: by what this image was told from others while the network learned.
+# No baseline has to be chosen; what it explains is another question: by what this image was told from others while the network learned. Compare the two rows: what of the mean is left at the end?
 
 # %%
 from helpers.training import train
@@ -568,7 +581,7 @@ against, alone = planted.draw(500, seed=9, disagree=True), planted.draw(500, see
 names = ("standard", "robust-l2")
 seeing = {name: models.load(f"planted/{name}") for name in names}
 some = planted.draw(100, seed=5)
-plots.show(some.images[:5], [planted.SHAPES[label] for label in some.labels[:5]], columns=5, size=1.5)
+plots.show(some.images[:5], [f"class: {planted.SHAPES[label]}" for label in some.labels[:5]], columns=5, size=1.5)      # the second is one of the one in ten
 plots.show(0.5 + 60 * planted.pattern_of_each_class(), planted.SHAPES, columns=5, size=1.5, label="the patterns of the classes, 60 times as strong")
 for name, network in seeing.items():
     said = attacks.scores(network, against.images).argmax(1)
@@ -585,7 +598,7 @@ predict("2.10", 50)
 
 # %% answer="2.10"
 def answer(guess):
-    some = planted.draw(40, seed=5)
+    some = planted.draw(100, seed=5)
     ground = some.images.mean((2, 3), keepdim=True)
     methods = {
         "gradient": lambda net: attribution.input_gradient(net, some.images, some.labels, of="logit"),
@@ -613,14 +626,14 @@ def answer(guess):
     ax.invert_yaxis()
     ax.set(xlabel="share of the attribution on the shape (%)", xlim=(0, 100))
     ax.legend(fontsize=8)
-    return (f"Measured: {table['standard'][2]:.0f} % for the standard network, {table['robust'][2]:.0f} % for the robust one. The standard network's noisy map is *right*: it goes by a "
-            "pattern that covers the image and looks like noise. Its map looks like noise because what it uses is noise-like. And mind the exception: integrated gradients from the mean colour "
+    return (f"Measured: {table['standard'][2]:.0f} % for the standard network, {table['robust'][2]:.0f} % for the robust one. The standard network's map does not draw the shape because "
+            "this network does not go by the shape: the map is no bad witness, it testifies to something we cannot see. And mind the exception: integrated gradients from the mean colour "
             f"put {table['standard'][5]:.0f} % on a shape which this network ignores, because the factor $x - b$ is large there, for any network.")
 
 # %% [markdown] part="2.11" minutes=4 core=true
 # ## Good looks can hide
-# The check of 1.13, for all methods: how much of a map is left when the whole network is drawn anew? (|maps|, rank correlation, 50 digits; 0 is what a method that explains the
-# network should show, compared over the whole image and on the ink alone.)
+# The check of 1.13, for all methods: how much of a map's *absolute values* is left when the whole network is drawn anew? (Rank correlation, 50 digits; 0 is what a method that explains the
+# network should show. Compared over the whole image, and on the ink alone.)
 
 # %%
 import copy
@@ -640,13 +653,14 @@ methods = {
 ink = some_digits.images > 0
 for name, method in methods.items():
     pair = [method(net).abs() for net in (model, ruined)]
-    print(f"{name:>20}: {attribution.rank_correlation(*pair).mean():5.2f} over the image, {attribution.rank_correlation(*pair, where=ink).mean():5.2f} on the ink")
+    print(f"|{name}|".rjust(22) + f": {attribution.rank_correlation(*pair).mean():5.2f} over the image, {attribution.rank_correlation(*pair, where=ink).mean():5.2f} on the ink")
 
 # %% [markdown]
 # <details><summary>What this shows</summary>
 #
 # Whatever is multiplied by the image (gradient × input, integrated gradients from black) or covers parts of it with black (occlusion) keeps the digit in the map when the network is
-# gone: off the ink these maps are 0 or nearly so for every network. They please the eye and fail the check. The gradient and SmoothGrad, the ugly ones, pass.
+# gone: off the ink these maps are 0 or nearly so for every network. They please the eye and fail the check. On the ink alone occlusion passes; maps that carry the image as a factor still do not.
+# The gradient and SmoothGrad pass both ways. (With its sign, gradient × input passed in 1.13: its absolute value is what keeps the image.)
 # </details>
 
 # %% [markdown] part="2.12" minutes=3 core=true

@@ -135,6 +135,11 @@ def picture_without_brackets(t):
     return ((t - t.mean((2, 3), keepdim=True)) / t.std((2, 3), keepdim=True) * 3 + 0.5).clamp(0, 1)
 
 
+@wrong("1.3", "multiplies by the standard deviation")
+def picture_without_the_brackets(t):
+    return ((t - t.mean((2, 3), keepdim=True)) / 3 * t.std((2, 3), keepdim=True) + 0.5).clamp(0, 1)
+
+
 @wrong("1.3", "gives NaN")
 def picture_of_nothing(t):
     return ((t - t.mean((2, 3), keepdim=True)) / (3 * t.std((2, 3), keepdim=True)) + 0.5).clamp(0, 1)
@@ -214,6 +219,13 @@ def gxi_of_a_black_image(model, images, labels, absolute=False):
     g = gradient(model, images, labels, "logit")
     maps = (g.abs() if absolute else g) * images
     return maps / maps.abs().amax((1, 2, 3), keepdim=True)
+
+
+@wrong("1.4", "each colour channel has a scale of its own")
+def gxi_scaled_by_channel(model, images, labels, absolute=False):
+    g = gradient(model, images, labels, "logit")
+    maps = (g.abs() if absolute else g) * images
+    return maps / maps.abs().amax((2, 3), keepdim=True).clamp_min(1e-12)
 
 
 # ---- 1.5 explain ----
@@ -341,6 +353,22 @@ def recorder_with_one_list(images, labels):
     return shared, lambda model, step: shared.append(gxi(model, images, labels))
 
 
+@right("1.10")
+def recorder_as_a_list(images, labels):
+    return list(recorder_with_a_lambda(images, labels))
+
+
+@wrong("1.10", "the other way round")
+def recorder_reversed(images, labels):
+    return recorder_with_a_lambda(images, labels)[::-1]
+
+
+@wrong("1.10", "not scaled")
+def recorder_unscaled(images, labels):
+    maps = []
+    return maps, lambda model, step: maps.append(gradient(model, images, labels, "logit") * images)
+
+
 @wrong("1.10", "not gradient x input")
 def recorder_of_gradients(images, labels):
     maps = []
@@ -356,6 +384,16 @@ def randomise_from_the_top(model, k):
         if k > 0:
             layer.reset_parameters()
         k -= 1
+    return model
+
+
+@right("1.13")
+def randomise_with_small_weights(model, k):
+    model = copy.deepcopy(model)
+    layers = [module for module in model.modules() if hasattr(module, "reset_parameters")]
+    for layer in layers[len(layers) - k:]:
+        torch.nn.init.normal_(layer.weight, std=0.01)
+        torch.nn.init.zeros_(layer.bias)
     return model
 
 

@@ -65,6 +65,27 @@ def smooth_shared_noise(model, images, labels, n_samples=50, sigma=0.15):
     return sum(gradient(model, images + sigma * torch.randn_like(images[:1]), labels) for _ in range(n_samples)) / n_samples
 
 
+@wrong("2.1", "share their noise")
+def smooth_batched_with_one_noise(model, images, labels, n_samples=50, sigma=0.15):
+    noisy = (images + sigma * torch.randn_like(images)).repeat(n_samples, 1, 1, 1)
+    return gradient(model, noisy, labels.repeat(n_samples)).view(n_samples, *images.shape).mean(0)
+
+
+@wrong("2.1", "share their noise")
+def smooth_batched_with_shared_noise(model, images, labels, n_samples=50, sigma=0.15):
+    noise = sigma * torch.randn(n_samples, 1, *images.shape[1:])
+    return gradient(model, (images + noise).flatten(0, 1), labels.repeat(n_samples)).view(n_samples, *images.shape).mean(0)
+
+
+@wrong("2.1", "noise grows from turn to turn")
+def smooth_walking_away(model, images, labels, n_samples=50, sigma=0.15):
+    total, x = torch.zeros_like(images), images
+    for _ in range(n_samples):
+        x = x + sigma * torch.randn_like(images)
+        total += gradient(model, x, labels)
+    return total / n_samples
+
+
 @wrong("2.1", "at every noisy copy")
 def smooth_mean_image(model, images, labels, n_samples=50, sigma=0.15):
     noisy = sum(images + sigma * torch.randn_like(images) for _ in range(n_samples)) / n_samples
@@ -125,6 +146,12 @@ def deletion_to_black(model, image, label, order, fractions, baseline=0.0):
 def deletion_of_logits(model, image, label, order, fractions, baseline=0.0):
     with torch.no_grad():
         return torch.stack([model(deleted(image, order, round(f * len(order)), baseline))[0, label[0]] for f in fractions])
+
+
+@wrong("2.4", "these are not the probabilities")
+def deletion_rounded_down(model, image, label, order, fractions, baseline=0.0):
+    with torch.no_grad():
+        return torch.stack([model(deleted(image, order, int(f * len(order)), baseline)).softmax(1)[0, label[0]] for f in fractions])
 
 
 @wrong("2.4", "a 1-D tensor is wanted")
