@@ -36,6 +36,16 @@ def tensor(value, like, what="the result"):
     return value
 
 
+def untouched(*given):
+    """Raise Wrong if a tensor handed to the learner's code is not as it was; given: (tensor, copy) pairs."""
+    for now, before in given:
+        if not torch.equal(now, before):
+            raise Wrong("your code changes the images it was given. Work on a copy: `images.clone()`, and `a = a + b` instead of `a += b`.")
+        if now.requires_grad:
+            raise Wrong("your code switches gradients on in the tensor it was given, and whoever uses it next will stumble. "
+                        "Work on a copy: `images.clone().requires_grad_()`.")
+
+
 def close(value, wanted, tolerance=1e-4):
     return torch.allclose(value.double(), torch.as_tensor(wanted).double(), atol=tolerance, rtol=tolerance)
 

@@ -237,7 +237,9 @@ def test_a_film_plays_scrubs_and_is_saved(tmp_path, monkeypatch):
     assert film.words.value == "frame 3" and film.picture.value != first
     film.save.click()
     film.save.click()
-    assert "saved as growth-2.gif" in film.words.value
+    assert "saved as growth-2.gif" in film.saved.value
+    film.slider.value = 1
+    assert film.words.value == "frame 1" and "saved as" in film.saved.value, "a caption does not take its place"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["growth-2.gif", "growth.gif"]
     with Image.open("growth.gif") as saved:
         assert saved.n_frames == 5 and saved.info["loop"] == 0 and saved.info["duration"] == 120
@@ -251,7 +253,7 @@ def test_a_film_that_fails_keeps_its_frames_and_says_why(tmp_path, monkeypatch):
     none = widgets.Film(pages(0))
     none.work.wait()
     none.save.click()
-    assert "the film has no frames" in none.words.value and not list(tmp_path.iterdir())
+    assert "the film has no frames" in none.saved.value and not list(tmp_path.iterdir())
 
 
 def test_a_committed_film_moves_and_has_a_still_beside_it(monkeypatch):

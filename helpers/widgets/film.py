@@ -25,6 +25,7 @@ class Film(w.VBox):
         self.frames, self.captions = [], []     # PNG bytes; words
         self.total = total or (len(frames) if hasattr(frames, "__len__") else None)
         self.picture, self.words = picture_and_words()
+        self.saved = w.HTML()       # a line of its own: the captions of a playing film would take its place
         self.player = w.Play(min=0, max=0, interval=round(1000 / fps), description="play", show_repeat=True)
         self.slider = w.IntSlider(min=0, max=0, description="frame", layout=w.Layout(width="420px"))
         w.jslink((self.player, "value"), (self.slider, "value"))
@@ -34,7 +35,7 @@ class Film(w.VBox):
         self.save = w.Button(description="save as GIF", tooltip="write the film into the folder of this notebook", icon="download")
         self.save.on_click(lambda button: self._save())
         super().__init__([w.HBox([self.player, self.slider, self.save, self.progress], layout=w.Layout(flex_flow="row wrap")),
-                          self.picture, self.words])
+                          self.picture, self.words, self.saved])
         self.add_class("workbook-explorer")
         self.work.put(lambda outdated: self._make(frames, outdated))
 
@@ -88,9 +89,9 @@ class Film(w.VBox):
             content = self.gif()
             with whole(path) as part:
                 part.write_bytes(content)
-            self.words.value = f"<span role='status'>saved as {path}, {len(content) / 1000:.0f} kB, beside this notebook</span>"
+            self.saved.value = f"<span role='status'>saved as {path}, {len(content) / 1000:.0f} kB, beside this notebook</span>"
         except (OSError, ValueError) as error:
-            self.words.value = in_words(error)
+            self.saved.value = in_words(error)
 
     def _repr_mimebundle_(self, **options):
         bundle = super()._repr_mimebundle_(**options) or {}

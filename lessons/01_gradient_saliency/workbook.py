@@ -37,7 +37,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from helpers import attacks, attribution, data, models, plots
-from helpers.checking import Wrong, WrongType, arguments, close, images, linear, tensor
+from helpers.checking import Wrong, WrongType, arguments, close, images, linear, tensor, untouched
 
 
 def case(n=5, classes=3, seed=0, shape=(1, 4, 4)):
@@ -54,16 +54,6 @@ def case(n=5, classes=3, seed=0, shape=(1, 4, 4)):
 
 def largest(batch):
     return batch.flatten(1).abs().amax(1).view(-1, *[1] * (batch.ndim - 1))
-
-
-def untouched(*given):
-    """Wrong if a tensor handed to the learner's code is not as it was; given: (tensor, copy) pairs."""
-    for now, before in given:
-        if not torch.equal(now, before):
-            raise Wrong("your code changes the images it was given. Work on a copy: `images.clone()`, and `a = a * b` instead of `a *= b`.")
-        if now.requires_grad:
-            raise Wrong("your code switches gradients on in the tensor it was given, and whoever uses it next will stumble. "
-                        "Work on a copy: `images.clone().requires_grad_()`.")
 
 
 # %% [markdown] predict="1.1" minutes=2 core=true choices=["1","10","784","166,406"]

@@ -36,7 +36,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from helpers import attacks, attribution, data, models, planted, plots
-from helpers.checking import Pixels, Wrong, WrongType, arguments, close, images, linear, tensor
+from helpers.checking import Pixels, Wrong, WrongType, arguments, close, images, linear, tensor, untouched
 
 
 class Watched(nn.Module):
@@ -54,15 +54,6 @@ class Watched(nn.Module):
 
     def gradient(self, x, y):
         return self.weights.detach()[y].view_as(x) * x ** (self.power - 1)
-
-
-def untouched(*given):
-    """Wrong if a tensor handed to the learner's code is not as it was; given: (tensor, copy) pairs."""
-    for now, before in given:
-        if not torch.equal(now, before):
-            raise Wrong("your code changes the images it was given. Work on a copy: `images.clone()`, and `a = a + b` instead of `a += b`.")
-        if now.requires_grad:
-            raise Wrong("your code switches gradients on in the tensor it was given. Work on a copy: `(images + noise).requires_grad_()`.")
 
 
 # %% [markdown] exercise="2.1" minutes=8 difficulty=2 core=true

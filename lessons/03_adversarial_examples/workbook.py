@@ -29,7 +29,7 @@ import torch
 import torch.nn.functional as F
 
 from helpers import attacks, data, models, plots
-from helpers.checking import Pixels, Wrong, WrongType, arguments, close, images, linear, tensor
+from helpers.checking import Pixels, Wrong, WrongType, arguments, close, images, linear, tensor, untouched
 
 
 def case(n=5, classes=3, seed=0, low=0.3, high=0.7, shape=(1, 4, 4)):
@@ -51,16 +51,6 @@ def largest(batch):
 
 def length(batch):
     return per_image(batch.flatten(1).norm(dim=1), batch)
-
-
-def untouched(*given):
-    """Wrong if a tensor handed to the learner's code is not as it was; given: (tensor, copy) pairs."""
-    for now, before in given:
-        if not torch.equal(now, before):
-            raise Wrong("your code changes the images it was given. Work on a copy: `images.clone()`, and `a = a + b` instead of `a += b`.")
-        if now.requires_grad:
-            raise Wrong("your code switches gradients on in the tensor it was given, and whoever uses it next will stumble. "
-                        "Work on a copy: `images.clone().requires_grad_()`.")
 
 
 def inside(x, clean, eps, norm, what="the result"):
