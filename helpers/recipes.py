@@ -19,7 +19,7 @@ RECIPES = {
     "fashion/deep-cnn": _FASHION | dict(epochs=7),
     "fashion/robust-l2": _FASHION | dict(epochs=5, objective="single-step", norm="l2", eps=1.0),
     "fashion/alexnet": _FASHION | dict(network="alexnet", epochs=4, lr=5e-4),
-    "cifar10/standard": _CIFAR10 | dict(epochs=16),
+    "cifar10/standard": _CIFAR10 | dict(epochs=24, weight_decay=0.05),
     "cifar10/robust-l2": _CIFAR10 | dict(epochs=20, objective="single-step", norm="l2", eps=0.5),
     "cifar10/robust-l2-eps1": _CIFAR10 | dict(epochs=10, objective="single-step", norm="l2", eps=1.0),
     "cifar10/robust-linf": _CIFAR10 | dict(epochs=8, objective="single-step", norm="linf", eps=8 / 255),

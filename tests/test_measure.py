@@ -94,7 +94,8 @@ def test_the_command_without_the_data(monkeypatch, tmp_path):
 def test_every_recipe_can_be_followed(name):
     """Two steps on noise of the right shape: names, options and settings fit together."""
     recipe = recipes.RECIPES[name]
-    shape = {"mnist5k": (1, 28, 28), "mnist": (1, 28, 28), "fashion_mnist": (1, 28, 28), "cifar10": (3, 32, 32), "flowers": (3, 128, 128)}[recipe["data"]]
+    shape = {"mnist5k": (1, 28, 28), "mnist": (1, 28, 28), "fashion_mnist": (1, 28, 28), "cifar10": (3, 32, 32), "flowers": (3, 128, 128),
+             "planted": (3, 32, 32)}[recipe["data"]]
     torch.manual_seed(0)
     model = models.build(recipe["network"], 10, **recipe.get("options", {}))
     settings = recipes.settings(recipe) | {"epochs": 2, "batch_size": 4}
