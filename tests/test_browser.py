@@ -23,6 +23,7 @@ if not CHROMIUM:
         raise RuntimeError("these tests must run here (WORKBOOK_BROWSER=required), but there is no Chromium.")
     pytest.skip("no Chromium on this machine: `sudo apt install chromium` runs these tests too", allow_module_level=True)
 
+pytestmark = pytest.mark.xdist_group("browser")     # one JupyterLab and one browser for all
 
 FILM = """
 import time

@@ -34,9 +34,9 @@ def test_a_checkpoint_does_what_the_manifest_says(name):
 LEAST = {     # what the course's networks must reach: clean, and AutoAttack (or PGD) at the size they were trained for
     "mnist/standard": {"clean": 0.992},
     "mnist/robust-linf": {"clean": 0.98, "autoattack linf 0.3": 0.88},
-    "mnist/robust-l2": {"clean": 0.98, "pgd50 l2 2.0": 0.5},        # 75 % is the aim
+    "mnist/robust-l2": {"clean": 0.98, "pgd50 l2 2.0": 0.5},        # plain PGD-100 on all images leaves 76 %: test_claims.py
     "fashion/deep-cnn": {"clean": 0.92},
-    "cifar10/standard": {"clean": 0.89},        # 91 % is the aim
+    "cifar10/standard": {"clean": 0.905},       # 91 % is the aim
     "cifar10/robust-l2": {"clean": 0.82, "autoattack l2 0.5": 0.58},
 }
 

@@ -275,7 +275,7 @@ edges = F.pad((grey[..., 1:, :] - grey[..., :-1, :]).abs(), (0, 0, 0, 1)) + F.pa
 occluded = attribution.occlusion(standard_colour, right.images, right.labels, size=4, stride=2, baseline=right.images.mean((2, 3), keepdim=True))
 maps = {"gradient": gradient.abs(), "SmoothGrad": smooth.abs(), "occlusion": occluded, "edges of the picture": edges,
         "random order": torch.rand(grey.shape, generator=generator)}
-fractions = torch.linspace(0, 1, 21).tolist()
+fractions = torch.linspace(0, 1, 11).tolist()
 
 
 def mean_curve(of, first_the_least=False):
@@ -290,7 +290,7 @@ plots.curves(ax, [100 * fraction for fraction in fractions], curves, "pixels del
 plt.show()
 print(f"{len(right)} pictures; area under the curve of       deletion   insertion")
 for name, values in curves.items():
-    print(f"{name:>36} {torch.trapezoid(values, dx=0.05):>13.3f} {torch.trapezoid(mean_curve(maps[name], True), dx=0.05):>11.3f}")
+    print(f"{name:>36} {torch.trapezoid(values, dx=0.1):>13.3f} {torch.trapezoid(mean_curve(maps[name], True), dx=0.1):>11.3f}")
 
 # %% [markdown]
 # <details><summary>What to make of it</summary>
@@ -390,12 +390,11 @@ plots.show(torch.cat(maps), titles, columns=5, size=1.7, label="middle grey: no 
 # or a better-looking one? You have the tool to find out: `deletion_curve`.
 
 # %%
-product = attribution.occlusion_x_gradient(standard_colour, right.images, right.labels, size=8, stride=2, baseline=right.images.mean((2, 3), keepdim=True))
 coarse = attribution.occlusion(standard_colour, right.images, right.labels, size=8, stride=2, baseline=right.images.mean((2, 3), keepdim=True))
 fine = attribution.gradient_x_input(standard_colour, right.images, right.labels).abs()
-for name, of in {"|gradient × input|": fine, "occlusion, window 8": coarse, "their product": product}.items():
-    print(f"{name:>20}: area under the deletion curve {torch.trapezoid(mean_curve(of), dx=0.05):.3f}")
-plots.show(torch.cat([right.images[1:2], *(0.5 + 0.5 * of[1:2] / of[1:2].abs().max() for of in (fine, coarse, product))]),
+for name, of in {"|gradient × input|": fine, "occlusion, window 8": coarse, "their product": coarse * fine}.items():
+    print(f"{name:>20}: area under the deletion curve {torch.trapezoid(mean_curve(of), dx=0.1):.3f}")
+plots.show(torch.cat([right.images[1:2], *(0.5 + 0.5 * of[1:2] / of[1:2].abs().max() for of in (fine, coarse, coarse * fine))]),
            ["picture", "|gradient × input|", "occlusion", "product"], columns=4, size=1.7)
 
 # %% [markdown]
