@@ -15,7 +15,7 @@ from helpers._files import whole
 from helpers.recipes import RECIPES, settings
 from helpers.training import train
 
-SEEDS, EPS = (0, 1, 2), 0.01
+SEEDS, EPS = (0, 1), 0.01
 RESULTS = Path(__file__).parent.parent / "results" / "flowers.json"
 PUBLISHED = {"five kinds": 0.61, "some pairs": 0.91}
 

@@ -107,7 +107,7 @@ for name, values in areas.items():
 
 # %% [markdown]
 # Deleting anything at all makes a picture strange: holes strewn over it are noise, and a random order is good at making noise. By this test, on these twenty pictures, the gradient does no
-# better than that, for either network; SmoothGrad beats the gradient, and the random order by hardly more than chance might; occlusion, which asks nearly the same question as deletion
+# better than that, for either network; SmoothGrad does better than the gradient, and no better than the random order; occlusion, which asks nearly the same question as deletion
 # does, gains most; and the edges, which look so convincing as a map, come last. 2.4 adds the opposite test, *insertion*, and there the edges come second: a test of maps is a choice, too.
 #
 # ## Take something real away
