@@ -14,7 +14,7 @@ from ._core import laid_out
 from .attacks import fooled, robust_accuracy
 
 DIGIT_SIZES = {"l2": (0.5, 1.0, 1.5, 2.0), "linf": (0.05, 0.1, 0.2, 0.3)}
-SIZES = {"mnist5k": DIGIT_SIZES, "mnist": DIGIT_SIZES, "fashion_mnist": {"l2": (0.25, 0.5, 1.0), "linf": (0.02, 0.05, 0.1)},
+SIZES = {"mnist5k": DIGIT_SIZES, "mnist": DIGIT_SIZES, "fashion_mnist": {"l2": (0.5, 1.0), "linf": (0.05,)},
          "planted": {"l2": (0.3, 0.6)}}
 COLOUR_SIZES = {"l2": (0.5,), "linf": (8 / 255,)}       # for colour networks that were trained for no size of their own
 PGD, AUTOATTACK = 2000, 1000                            # images, at most
