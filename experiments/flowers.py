@@ -45,7 +45,7 @@ def shares(model, images, labels):
 def main():
     test, rows = data.load("flowers"), json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
     done = {(row["network"], *row["kinds"]) for row in rows}
-    tasks = [("colour", range(5)), ("grey", range(5)), *(("colour", pair) for pair in itertools.combinations(range(5), 2))]
+    tasks = [*(("colour", pair) for pair in itertools.combinations(range(5), 2)), ("colour", range(5)), ("grey", range(5))]
     for network, wanted in tasks:
         which = [test.classes[label] for label in wanted]
         if (network, *which) in done:
