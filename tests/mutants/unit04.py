@@ -561,3 +561,20 @@ def norm_of_the_kernel(layer, shape, steps=60):
 @wrong("4.12", "`steps` changes nothing")
 def norm_with_its_own_steps(layer, shape, steps=60):
     return iterate(layer, shape, 60).sqrt().item()
+
+
+@wrong("4.12", "nothing but a function")
+def norm_by_svd_of_the_weights(layer, shape, steps=60):
+    return torch.linalg.svdvals(layer.weight.flatten(1))[0].item()
+
+
+@wrong("4.12", "gradients are left")
+def norm_by_backward(layer, shape, steps=60):
+    v = torch.randn(1, *shape, generator=torch.Generator().manual_seed(0))
+    zero = layer(torch.zeros_like(v)).detach()
+    for _ in range(steps):
+        v = (v / v.norm()).detach().requires_grad_()
+        out = layer(v) - zero
+        out.backward(out.detach())
+        v = v.grad
+    return v.norm().sqrt().item()
