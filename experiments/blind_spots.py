@@ -5,7 +5,7 @@
     python -m experiments.blind_spots mnist layers    one of its tables alone
 
 Tables: "halves" (networks trained on disjoint halves of the data), "networks" (regularisation, depth, another start), "defences" (what was hoped to help),
-"layers" (examples made at the input or at a hidden layer, as training data). A table that is in the file already is not made again. Examples come from
+"layers" (examples made at the input or at a hidden layer, as training data). A table that is in the file already is not made again; one that a stop left unfinished is. Examples come from
 box-constrained L-BFGS towards a random wrong class, with the largest c that still succeeds; the errors they cause are shares of all pictures,
 those that a network gets wrong without help included. distortion: the root mean square change of a pixel.
 """
@@ -238,15 +238,22 @@ def main(name="mnist", *wanted):
 
     def done():     # read anew each time: another process may make another table
         return json.loads(setting.file.read_text()) if setting.file.exists() else {}
+
+    def write(table, rows, gone=None):
+        tables = {"data": name, "source": "Szegedy et al. 2013, arXiv:1312.6199"} | done() | {table: rows}
+        tables.pop(gone, None)
+        with whole(setting.file) as part:
+            part.write_text(json.dumps(tables, indent=1) + "\n")
+
     for table in wanted or TABLES:
         if table in done():
             continue
-        rows = []
+        rows, unfinished = [], f"{table} (unfinished)"
         for row in TABLES[table](setting):
             rows.append(row)
             print(json.dumps(row), flush=True)
-        with whole(setting.file) as part:
-            part.write_text(json.dumps({"data": name, "source": "Szegedy et al. 2013, arXiv:1312.6199"} | done() | {table: rows}, indent=1) + "\n")
+            write(unfinished, rows)
+        write(table, rows, gone=unfinished)
 
 
 if __name__ == "__main__":
