@@ -24,13 +24,13 @@ def error(network, images, labels=test.labels):
     return 100 * (1 - attacks.accuracy(network, images, labels))
 
 
-def full_mnist(file, wanted=lambda row: True):
-    """What `python -m experiments.<file>` measured on all of MNIST: rows that are wanted."""
+def full_mnist(file, wanted, title=""):
+    """The rows that are wanted of what `python -m experiments.<file>` measured on all of MNIST."""
     path = Path(f"../results/{file}.json")
-    if not path.exists():
-        print(f"not measured yet: python -m experiments.{file} (full MNIST)")
-        return []
-    return [row for row in json.loads(path.read_text())["rows"] if wanted(row)]
+    tables = json.loads(path.read_text()) if path.exists() else {}
+    rows = [row for name, table in tables.items() if isinstance(table, list) and "unfinished" not in name for row in table if wanted(row)]
+    print(title if rows else f"{title or 'full MNIST'}: not measured yet, run python -m experiments.{file}")
+    return rows
 
 
 def per_cent(value):
@@ -112,9 +112,10 @@ both = torch.cat([Z[few], attacked[few]])
 said = [f"{'7' if s > 0 else '3'} ({100 * s.abs().sigmoid():.0f} %)" for s in both @ w + b]
 plots.show(both.clamp(0, 1).view(-1, 1, 28, 28), said, columns=4)
 in_the_box = wrong(T * (attacked.clamp(0, 1) @ w + b))
+assert in_the_box == wrong(margins - 0.25 * w.abs().sum()) == 100
 print(f"errors on 200 test digits: {wrong(margins):.1f} % clean, {wrong(margins - 0.25 * w.abs().sum()):.1f} % at eps 0.25, {in_the_box:.1f} % within the box")
-for row in full_mnist("goodfellow", lambda row: "3 against 7, plain" in row["what"]):
-    print(f"full MNIST, {row['what'].split(': ')[1]}: {per_cent(row['ours'])} %   published: {per_cent(row['published'])} %")
+for row in full_mnist("goodfellow", lambda row: "3 against 7, plain" in row["what"], "full MNIST"):
+    print(f"   {row['what'].split(': ')[1]}: {per_cent(row['ours'])} %   published: {per_cent(row['published'])} %")
 
 # %% [markdown]
 # Published: 1.6 % without, 99 % with attack. The sign of the weights, printed over the digits, is all it takes; we still read them. Ours ends at 100 %: the weights were fitted to the end, to few digits, and are larger.
@@ -208,7 +209,7 @@ for name, network in networks.items():
     row = table[name] = error(network, test.images), one_step(network, 0.1), one_step(network, 0.25), published.get(name), ten_steps(network, 0.1), ten_steps(network, 0.25)
     print(f"{name:<15} {row[0]:6.1f} {row[1]:10.1f} {row[2]:11.1f} {row[3] or '-':>11} {row[4]:9.1f} {row[5]:10.1f}")
 assert table["mixed 0.25"][2] < 40 and table["mixed 0.25"][1] > table["mixed 0.25"][2] and table["mixed 0.25"][5] > 95
-assert table["mixed 0.1"][4] < 50 and min(table[name][2] for name in ("standard", "noise, signs", "noise, uniform")) > 95
+assert 25 < table["mixed 0.1"][4] < 42 and min(table[name][2] for name in ("standard", "noise, signs", "noise, uniform")) > 95
 
 # %% [markdown]
 # The published pattern is there: adversarial training lowers the error under FGSM, noise of the same size does not help at all. Ours errs on nearly all where theirs errs on nine in ten: another network (they had maxout), 4,000
@@ -221,8 +222,7 @@ assert table["mixed 0.1"][4] < 50 and min(table[name][2] for name in ("standard"
 
 # %%
 found = {}
-print(f"{'error (%)':<68}  box   free  published   sure  published")
-for row in full_mnist("goodfellow", lambda row: row["what"].startswith(("maxout", "shallow")) and "L1" not in row["what"]):
+for row in full_mnist("goodfellow", lambda row: row["what"].startswith(("maxout", "shallow")) and "L1" not in row["what"], f"{'full MNIST, error (%)':<68}   box   free  published   sure  published"):
     free = per_cent(row.get("without_the_box"))
     found[row["what"].replace("maxout 120-120, ", "")] = row["ours"]["share"], float(free) / 100 if free != "-" else None
     print(f"{row['what']:<68} {per_cent(row['ours']):>5} {free:>6} {per_cent(row['published']):>10} {per_cent(row.get('confidence')):>6} {per_cent(row.get('confidence_published')):>10}")
@@ -305,12 +305,11 @@ assert loud[0].min() > 60 and max(faint[0, 1:]) < 50 and max(n - c for n, c in z
 
 # %%
 for what in ("transfer", "transfer, amplified to 0.1"):
-    print(f"full MNIST, {what}: ours (published), %")
-    rows = full_mnist("blind_spots", lambda row: row.get("what") == what and row.get("units") == "sigmoid")
+    rows = full_mnist("blind_spots", lambda row: row.get("what") == what and row.get("units") == "sigmoid", f"full MNIST, {what}: ours (published), %")
     for made_for in dict.fromkeys(row["made_for"] for row in rows):
         print(f"   made for {made_for:<22} " + "   ".join(f"{per_cent(row['ours']):>5} ({per_cent(row['published'])})" for row in rows if row["made_for"] == made_for))
-for row in full_mnist("blind_spots", lambda row: row.get("what") == "Gaussian noise of 0.1" and row.get("units") == "sigmoid"):
-    print(f"   Gaussian noise of 0.1, {row['tried_on']}: {per_cent(row['ours'])} (published 2.6 to 2.8)")
+for row in full_mnist("blind_spots", lambda row: row.get("what") == "Gaussian noise of 0.1" and row.get("units") == "sigmoid", "full MNIST, Gaussian noise of 0.1, %"):
+    print(f"   {row['tried_on']}: {per_cent(row['ours'])} (published 2.6 to 2.8)")
 
 # %%
 from helpers.widgets import transfer_explorer
@@ -367,13 +366,12 @@ assert all(value < 1.5 * needed["nothing"] for name, value in needed.items() if 
 # share cannot be averaged away. On full MNIST, the same and more, and the distortion that each network of Szegedy's table needs:
 
 # %%
-for row in full_mnist("blind_spots", lambda row: row.get("what") == "defence"):
+for row in full_mnist("blind_spots", lambda row: row.get("what") == "defence", "full MNIST, defences"):
     print(f"{row['defence']:<42} clean {per_cent(row['clean_error']):>5} %   median L2 {row['median_l2']:.2f}   error at length 1 {per_cent(row['error_at_l2_1']):>5} %")
-print("distortion needed (published):")
-for row in full_mnist("blind_spots", lambda row: row.get("what") == "distortion" and row.get("network")):
+for row in full_mnist("blind_spots", lambda row: row.get("what") == "distortion" and "units" not in row, "full MNIST, distortion needed (published)"):
     print(f"   {row['network']:<36} {row['ours']:.3f} ({row.get('published') or '-'})")
-print("networks of one kind on another's examples, error in % (published):")
-for row in full_mnist("blind_spots", lambda row: row.get("what") == "transfer" and row.get("made_for", "").startswith("FC10(") and row.get("tried_on") == "FC100-100-10"):
+for row in full_mnist("blind_spots", lambda row: row.get("what") == "transfer" and "units" not in row and row.get("tried_on") == "FC100-100-10",
+                      "full MNIST, across regularisation, depth and another start, error in % (published)"):
     print(f"   {row['tried_on']} on examples for {row['made_for']}: {per_cent(row['ours'])} ({per_cent(row.get('published'))})")
 
 # %% [markdown]
@@ -398,8 +396,8 @@ for i, (kind, hatch) in enumerate(zip(("bound", "attack", "random direction"), (
 ax.set(xticks=range(3), xticklabels=stretches, yscale="log", ylabel="stretch of a change", ylim=(None, 40 * max(v[0] for v in stretches.values())))
 ax.legend(fontsize=8, ncols=3, loc="upper center")
 plt.show()
-for row in full_mnist("instability", lambda row: row["network"].startswith("mnist/")):
-    print(f"full MNIST, {row['network']}: bound {row['upper_bound']:.0f}, found {row['largest_stretch_found']:.1f}, ratio {row['bound_over_found']:.0f}")
+for row in full_mnist("instability", lambda row: row["network"].startswith("mnist/"), "full MNIST, stretch"):
+    print(f"   {row['network']}: bound {row['upper_bound']:.0f}, found {row['largest_stretch_found']:.1f}, ratio {row['bound_over_found']:.0f}")
 print("bound / attack: " + ", ".join(f"{name} {product / found:.0f}" for name, (product, found, _) in stretches.items()))
 assert all(product > 2 * found > 6 * chance for product, found, chance in stretches.values())
 
@@ -410,8 +408,7 @@ assert all(product > 2 * found > 6 * chance for product, found, chance in stretc
 # Upper rows: the digits that most excite four units of the last hidden layer. Lower rows: those that most excite four *random directions* of it. Which look more as if they meant something?
 
 # %%
-with torch.no_grad():
-    hidden = model[:-1](test.images)
+hidden = attacks.scores(model[:-1], test.images)     # of the network without its last layer
 units = ((hidden > 0).sum(0) >= 8).nonzero()[:4, 0]
 directions = torch.randn(100, 100, generator=torch.Generator().manual_seed(0))
 for strengths, label in ((hidden[:, units], "four neurons"), (hidden @ directions[:, :4], "four random directions")):
@@ -435,8 +432,8 @@ assert abs(alike[0] - alike[1]) < 10 and alike[1] > alike[2] + 25
 # Szegedy et al. found examples made at *hidden* layers more useful as training data than those made at the input. Goodfellow et al. found the opposite. On full MNIST, ours:
 
 # %%
-for row in full_mnist("blind_spots", lambda row: "layer" in row.get("what", "")):
-    print(", ".join(f"{key} {per_cent(value) + ' %' if isinstance(value, dict) else value}" for key, value in row.items() if key != "n"))
+for row in full_mnist("blind_spots", lambda row: "layer" in row.get("what", ""), "full MNIST, examples made at a layer, as training data"):
+    print(f"   {row['layer']:<22} relative size {row['relative_size']:<4} clean {per_cent(row['clean_error']):>5} %   median L2 {row['median_l2']:.2f}   error at length 1 {per_cent(row['error_at_l2_1']):>5} %")
 
 # %% [markdown]
 # ## From many dimensions to one

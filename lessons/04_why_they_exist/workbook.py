@@ -333,6 +333,7 @@ for name, (w, b) in fitted.items():
           f"{(T * (Z @ w + b)).median():12.1f} {w.abs().sum():10.1f}")
 (one, _), (other, _) = fitted["formula, eps 0.1"], fitted["brute force, eps 0.1"]
 print(f"weights of formula and brute force differ by {100 * (one - other).norm() / one.norm():.1f} %")
+assert (one - other).norm() < 0.05 * one.norm() and errors(Y * (X @ fitted["L1 decay 0.0025"][0] + fitted["L1 decay 0.0025"][1])) < 5
 plots.show(torch.stack([w / w.abs().max() for w, _ in fitted.values()]).view(-1, 1, 28, 28), [name.replace(", ", "\n") for name in fitted], signed=True, limit=1, columns=7, size=1.35)
 
 # %% [markdown]
@@ -471,6 +472,7 @@ for name, network in {"fully connected": mlp, "standard CNN": model, "robust CNN
         back.append((~wrong[wrong.int().argmax():]).any() & wrong.any())
     near, far, lost, back = (torch.stack(values).float() for values in (near, far, lost, back))
     print(f"{name:<16} R² from 0 to 0.25: {near.median():.2f}, from -0.5 to 0.5: {far.median():.2f}; true class lost at t = {lost.median():.2f}, and back before 0.5: {100 * back.mean():.0f} % of digits")
+    assert near.median() > 0.9 and back.mean() < 0.1
 
 # %% [markdown]
 # The way an attack takes is nearly straight; over the longer way there is a bend. That is why one step of FGSM works at all. And once lost, the true class hardly ever comes back: the wrong classes lie in broad regions, not in tiny
@@ -525,10 +527,13 @@ def error(network, images):
 
 
 print(f"{'trained':<17} clean   FGSM 0.1   FGSM 0.25   PGD 0.1   PGD 0.25")
+table = {}
 for name, network in networks.items():
     row = [error(network, test.images)] + [error(network, attacks.fgsm(network, test.images, test.labels, eps=eps)) for eps in (0.1, 0.25)]
     row += [error(network, attacks.pgd(network, test.images, test.labels, eps=eps, norm="linf", steps=10)) for eps in (0.1, 0.25)]
+    table[name] = row
     print(f"{name:<17} " + " ".join(f"{value:9.1f}" for value in row))
+assert table["mixed, eps 0.25"][2] < table["mixed, eps 0.25"][1] and table["mixed, eps 0.25"][4] > 90 and table["mixed, eps 0.1"][3] < table["standard"][3] / 1.5
 
 # %% [markdown]
 # **Question.** One row claims little error at FGSM 0.25. Look at its other columns. What has that network learned?
@@ -799,7 +804,8 @@ def check(amplify):
 
 # %%
 louder = {name: amplify(some.images, images, 0.1) for name, images in examples.items()}
-show_table(error_table(m, louder, some.labels))
+show_table(loud := error_table(m, louder, some.labels))
+assert loud.min() > 50 and error_table(m, examples, some.labels)[[0, 0, 1, 1, 2, 2], [1, 2, 0, 2, 0, 1]].max() < 50
 noisy = test.images + 0.1 * torch.randn(test.images.shape, generator=torch.Generator().manual_seed(0))
 print("Gaussian noise of 0.1 on all test digits: " + ", ".join(f"{error(network, noisy):.1f} %" for network in m.values()))
 shown = torch.cat([louder["M1"][:6], noisy[read][:6]]).clamp(0, 1)
@@ -978,8 +984,7 @@ blind_explorer()
 # Measured: the share of the commonest digit among the eight strongest images, over all units and as many random directions; and the control of the control, eight images at random.
 
 # %%
-with torch.no_grad():
-    hidden = model[:-1](test.images)
+hidden = attacks.scores(model[:-1], test.images)         # of the network without its last layer
 directions = torch.randn(hidden.shape[1], hidden.shape[1], generator=torch.Generator().manual_seed(0))
 
 
@@ -1064,22 +1069,26 @@ def train_at(layer, share=0.15, epochs=3):
             x, y = digits.images[rows], digits.labels[rows]
             loss = F.cross_entropy(network(x), y)
             if layer is not None:
-                h = network[:layer](x)
+                below, above = network[:layer], network[layer:]
+                h = below(x)
                 z = h.detach().requires_grad_()
-                g, = torch.autograd.grad(F.cross_entropy(network[layer:](z), y, reduction="sum"), z)
+                g, = torch.autograd.grad(F.cross_entropy(above(z), y, reduction="sum"), z)
                 step = share * g * attacks.l2_norm(z.detach()) / attacks.l2_norm(g)
-                loss = (loss + F.cross_entropy(network[layer:](h + step), y)) / 2
+                loss = (loss + F.cross_entropy(above(h + step), y)) / 2
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
     return network.eval()
 
 
+under_attack = {}
 print(f"{'moved at':<17} clean   PGD, L2 1.0   (errors, %)")
 for name, layer in {"nowhere": None, "the input": 0, "first hidden": 4, "second hidden": 6}.items():
     network = train_at(layer)
     attacked = attacks.pgd(network, test.images, test.labels, eps=1.0, norm="l2", steps=10)
-    print(f"{name:<17} {error(network, test.images):5.1f} {error(network, attacked):10.1f}")
+    under_attack[name] = error(network, attacked)
+    print(f"{name:<17} {error(network, test.images):5.1f} {under_attack[name]:10.1f}")
+assert min(under_attack, key=under_attack.get) == "the input"
 
 # %% [markdown]
 # One run each on 4,000 digits, so a point more or less in the clean column is chance. Moved at the input, the network withstands most, as Goodfellow et al. say. But the test is an attack at the input, too: the comparison is in
