@@ -1,8 +1,8 @@
 """Blind spots of "Intriguing properties of neural networks" (Szegedy et al. 2013, arXiv:1312.6199, section 4.2), ours beside theirs.
 
-    python -m experiments.blind_spots             full MNIST: about 12 minutes on two cores; writes results/blind_spots.json
-    python -m experiments.blind_spots mnist5k     the small set: about 8 minutes; writes results/blind_spots-mnist5k.json
-    python -m experiments.blind_spots mnist layers    one of its tables alone
+    python -m experiments.blind_spots                   full MNIST: about 25 minutes of one core; writes results/blind_spots.json
+    python -m experiments.blind_spots mnist5k           the small set: about 15 minutes; writes results/blind_spots-mnist5k.json
+    python -m experiments.blind_spots mnist halves      one of its tables alone; two of them can run side by side
 
 Tables: "halves" (networks trained on disjoint halves of the data), "networks" (regularisation, depth, another start), "defences" (what was hoped to help),
 "layers" (examples made at the input or at a hidden layer, as training data). A table that is in the file already is not made again; one that a stop left unfinished is. Examples come from
