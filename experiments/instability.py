@@ -7,6 +7,7 @@ For each network and its untrained twin: the operator norm of each layer; their 
 quotient that an attack finds near test images; and what both mean for fooling it. A class changes only where one logit overtakes another, and the
 difference of two logits changes by at most sqrt(2) L |d|, so nothing shorter than margin / (sqrt(2) L) can fool: "safe_radius".
 What attacks.min_norm needs is "found_radius".
+The steps of "stretch_within" stay in [0, 1]; those of "jacobian_norm" are too small to be held to it, and can stretch more.
 """
 import json
 import sys

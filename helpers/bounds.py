@@ -77,7 +77,8 @@ def lipschitz_bound(model, shape):
 def jacobian_norm(model, images, *, steps=50, bounds=(0, 1), generator=None, chunk=None):
     """The spectral norm of the Jacobian of the logits at each image, N values: the largest stretch of a step so small that the network is linear.
 
-    Power iteration on J J^T, both products by autograd; from below, like every power iteration. images: N x C x H x W in bounds; bounds=None: any N x ....
+    Power iteration on J J^T, both products by autograd; from below, like every power iteration. The step may lead out of bounds, so in a box
+    `largest_stretch` can be smaller. images: N x C x H x W in bounds; bounds=None: any N x .... Raises ValueError for steps < 1.
     """
     return _steepest(model, images, steps, bounds, generator, chunk)[0]
 
