@@ -230,23 +230,23 @@ assert 25 < table["mixed 0.1"][4] < 42 and min(table[name][2] for name in ("stan
 # On the full MNIST, for the paper's maxout networks and its shallow ones. *Free* is the paper's step, which may leave $[0, 1]$; *sure* the mean confidence on mistakes (%):
 
 # %%
-found = {}
+found, sure = {}, {}
 for row in full_mnist("goodfellow", lambda row: row["what"].startswith(("maxout", "shallow")) and "L1" not in row["what"], f"{'full MNIST, error (%)':<68}   box   free  published   sure  published"):
     free = per_cent(row.get("without_the_box"))
+    sure[row["what"]] = row.get("confidence")
     found[row["what"].replace("maxout 120-120, ", "")] = row["ours"]["share"], float(free) / 100 if free != "-" else None
     print(f"{row['what']:<68} {per_cent(row['ours']):>5} {free:>6} {per_cent(row['published']):>10} {per_cent(row.get('confidence')):>6} {per_cent(row.get('confidence_published')):>10}")
 if "mixed (alpha 0.5): attacked with 40 steps of PGD" in found:
     assert abs(found["mixed (alpha 0.5): attacked"][1] - 0.179) < 0.05 and found["mixed (alpha 0.5): attacked with 40 steps of PGD"][0] > 0.95
     assert min(found[f"noise {kind}: attacked"][0] for kind in ("+-eps", "uniform")) > 0.99
-rbf = [row for row in full_mnist("goodfellow", lambda row: "RBF, one unit a class: attacked" in row["what"], "") if row["confidence"] is not None]
-assert all(row["confidence"] < 0.1 and 0.4 < row["ours"]["share"] < 0.8 for row in rbf)
+assert all(0.4 < share < 0.8 and sure[what] < 0.1 for what, (share, _) in found.items() if "RBF, one unit a class: attacked" in what)
 
 # %% [markdown]
 # Without the box our mixed network errs about as often as theirs under the one step that it was trained on; and forty steps of PGD, inside the box, fool it nearly always. Where ours differ: small maxout networks and few epochs, hence more clean
 # errors, and a standard network that errs on nearly all where theirs got one in ten right.
 #
-# The **shallow RBF** network has a Gaussian bump for each class (4.9). It is no harder to move, but on its mistakes it is hardly ever sure: far from every centre all bumps are near 0. How often it errs depends on which loss the one step follows,
-# more or less than the published figure; a linear network is wrong *and* sure.
+# The **shallow RBF** network has a Gaussian bump for each class (4.9). Attacked, it errs less often than the linear one, and on its mistakes it is hardly ever sure: far from every centre all bumps are near 0. How often it errs depends on which loss the one step
+# follows: the published figure lies between. A linear network is wrong *and* sure.
 #
 # What did mixed training do to the first layer? The number above each unit counts the pixels it really uses, $1 / \sum p_i^2$ with $p_i$ the share of $w_i^2$:
 
@@ -314,7 +314,8 @@ assert loud[0].min() > 60 and max(faint[0, 1:]) < 50 and max(n - c for n, c in z
 # %% [markdown]
 # Faint examples are mostly private. Amplified, *in the same direction*, most of them fool networks of another shape, and even one that never saw a digit of the same training set. Noise of that size costs next to nothing. So the
 # directions belong to the task, not to the network. Where ours differ: 40 digits (an entry may be off by fifteen points), ReLUs where they had sigmoids, halves of 2,000 digits instead of 30,000, and we chose the class that comes
-# second as target; each L-BFGS example is therefore smaller, and amplified by more. A trap in the paper: the formula printed for amplifying, $x + 0.1\,r/\|r\|_2$, makes a change of *length* 0.1, 28 times fainter than the standard deviation of 0.1
+# second as target; each L-BFGS example is therefore smaller, and amplified by more. That is not all: with 30,000 digits in each half, sigmoids and random targets (the next cell), M2 still misreads far more of M1's amplified examples
+# than the published 43 %. Why, we do not know; the paper does not give its training in full. A trap in the paper: the formula printed for amplifying, $x + 0.1\,r/\|r\|_2$, makes a change of *length* 0.1, 28 times fainter than the standard deviation of 0.1
 # that its text names. We use the text.
 
 # %%
