@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from helpers import attacks, attribution, data, models, plots, widgets
-from helpers.widgets import attack, learning, local, noise, saliency
-from helpers.widgets.explorer import Latest
+from helpers.widgets import attack, learning, local, noise, saliency, why
+from helpers.widgets.explorer import Latest, _pictures
 from .test_pictures import as_bytes
 
 each_explorer = pytest.mark.parametrize("name", widgets.EXPLORERS)
@@ -63,7 +63,7 @@ def test_every_control_has_a_label_and_every_figure_words(name):
 def test_its_function_is_pure(name):
     explorer = widgets.EXPLORERS[name]()
     for settings in explorer.sheet:
-        first, second = explorer.draw(**settings), explorer.draw(**settings)
+        (*_, first), (*_, second) = (_pictures(explorer.draw(**settings)) for _ in range(2))
         assert first.png() == second.png() and first.words == second.words
 
 
@@ -343,3 +343,58 @@ def test_the_window_that_matters_most_is_the_one_of_the_largest_fall():
     falls = attribution.occlusion(network, test.images, test.labels, size=7, stride=7)
     words = local.occlusion_picture(image=3, window=7, stride=7).words
     assert f"lowers the logit of {test.labels.item()} by {falls.max():.1f}" in words
+
+
+# ---- unit 04 ----
+
+def test_the_sign_pushes_with_the_l1_norm_and_noise_with_the_l2_norm():
+    weights = torch.randn(128, generator=torch.Generator().manual_seed(7))
+    words = why.dimension_picture(exponent=7, eps=0.2).words
+    assert f"changes w·x by {0.2 * weights.abs().sum():.2f}" in words
+    typical = float(words.split("typically by ")[1].split(":")[0])
+    assert typical == pytest.approx(0.2 * weights.norm().item(), rel=0.1)
+
+
+def test_fgsm_on_logistic_regression_lowers_every_margin_by_eps_times_the_l1_norm():
+    weights, bias = why._logistic(0.1)
+    x, y = why._threes_and_sevens("test")
+    wrong = 100 * (y * (x @ weights + bias) <= 0.2 * weights.abs().sum()).float().mean().item()
+    assert f"{wrong:.1f} % after" in why.linear_picture(image=3, eps=0.2, trained_at=0.1).words
+    boxed = float(why.linear_picture(image=3, eps=0.2, trained_at=0.1, box=True).words.split(" % after")[0].split()[-1])
+    assert boxed <= wrong
+
+
+def test_a_line_at_eps_is_fgsm_without_the_box(digits, cnn):
+    there = attacks.fgsm(cnn, digits.images[3:4], digits.labels[3:4], eps=0.2, bounds=None)
+    assert f"at t = 0.20 as {plots.verdicts(cnn, there, digits.classes)[0]}" in why.line_picture(image=3, eps=0.2).words
+
+
+def test_the_transfer_table_grows_and_its_diagonal_is_full():
+    *growing, whole = why.transfer_picture(width=20, other=30)
+    assert [page.done for page in growing] == [0, 0.2, 0.4, 0.6] and whole.done == 1 and "20 units a layer, the other network with 30" in whole.words
+    amplified = list(why.transfer_picture(width=20, other=30, size=0.2))[-1]
+
+    def misread(page):
+        return float(page.words.split("the other misreads ")[1].split(" %")[0])
+    assert misread(amplified) > misread(whole)
+
+
+def test_the_blind_test_hides_which_is_which_and_keeps_score():
+    test = widgets.EXPLORERS["04 blind test"]()
+    question, answer = test.controls["question"], test.controls["answer"]
+    sides = [why._question(number)[1] for number in range(1, 31)]
+    assert 8 <= sides.count("A") <= 22, "no side is the neuron's"
+    for number in (1, 2):
+        question.value = number
+        assert "the neuron" not in why.blind_picture(number).words.split("?")[0] and answer.value == "not yet"
+        answer.value = sides[number - 1]
+        assert f"Right: {sides[number - 1]} is the neuron" in shown(test)[1]
+    assert "2 right of 2" in test.score.value
+    question.value = 3
+    assert answer.value == "not yet" and "which row" in shown(test)[1]
+    answer.value = "A" if sides[2] == "B" else "B"
+    assert "2 right of 3" in test.score.value and "No:" in shown(test)[1]
+    answer.value = sides[2]     # too late: the first answer counts
+    assert "2 right of 3" in test.score.value
+    first, second = why._question(4)[0]
+    assert len(first) == len(second) == 8

@@ -7,6 +7,7 @@ from .local import occlusion_explorer, path_explorer, smoothgrad_explorer
 from .noise import noise_explorer
 from .picker import ImagePicker
 from .saliency import colour_saliency_explorer, saliency_explorer
+from .why import blind_explorer, dimension_explorer, line_explorer, linear_explorer, transfer_explorer
 
 EXPLORERS = {   # by unit: each is tested with and without a browser, and timed by `make bench`
     "00 noise": noise_explorer,
@@ -16,4 +17,9 @@ EXPLORERS = {   # by unit: each is tested with and without a browser, and timed 
     "02 occlusion": occlusion_explorer,
     "02 path": path_explorer,
     "03 attack": attack_explorer,
+    "04 dimension": dimension_explorer,
+    "04 linear": linear_explorer,
+    "04 line": line_explorer,
+    "04 transfer": transfer_explorer,
+    "04 blind test": blind_explorer,
 }
