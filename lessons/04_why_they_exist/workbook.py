@@ -1020,7 +1020,7 @@ for a, b in ((0.4999, 0.5), (0.5, 0.5), (0.3332, 0.5), (0.3333, 0.5)):
 
 # %% [markdown]
 # Now walk with a real network: from a digit to another, then away from it in a random direction, then in the adversarial one, all as many steps of the same length. Each row shows the class at each step, for
-# both networks.
+# both networks. (This 4 is an ordinary digit: the lecture walks with a hundred.)
 
 # %%
 one, other = test[test.labels == 4][8:9], test[test.labels == 9][:1]
