@@ -593,8 +593,6 @@ print(f"agreement of two networks: {agreement[0]:.2f} before training, {agreemen
 # %%
 if not data.available("flowers"):
     print(f"No flowers here. {data.how_to_get('flowers')}.")
-elif not {"flowers/colour", "flowers/grey"} <= set(models.names()):
-    print("The two networks are not trained yet:  python -m helpers.train flowers/colour  and  flowers/grey, some minutes each")
 else:
     flowers = data.load("flowers")
     networks = {kind: models.load(f"flowers/{kind}") for kind in ("colour", "grey")}

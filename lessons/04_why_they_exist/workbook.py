@@ -50,6 +50,7 @@ def trained(network, objective="standard", epochs=6, rows=slice(None), shift=2, 
 
 # %% setup="checks"
 import itertools
+import numbers
 import warnings
 
 import matplotlib.pyplot as plt
@@ -66,7 +67,7 @@ def number(value, what="the result"):
     """A float, from a float or a tensor of one number; else WrongType."""
     if isinstance(value, torch.Tensor) and value.numel() == 1:
         value = value.item()
-    if not isinstance(value, (int, float)) or isinstance(value, bool):
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):      # numpy's numbers count, too
         hint = " Is there a `return`?" if value is None else ""
         shape = f" of shape {tuple(value.shape)}" if isinstance(value, torch.Tensor) else ""
         raise WrongType(f"{what} should be a number, but `{type(value).__name__}`{shape} came.{hint}")
@@ -292,6 +293,8 @@ def check(adversarial_loss):
     for wrong, said in ((every.amax(1).sum(), "this is the sum over the images: take the mean."),
                         (clean.mean(), "this is the clean loss: is `eps` used?"),
                         (F.softplus(-0.3 * l1 - margin).mean(), "the attack makes the loss smaller: inside the softplus eps ||w||_1 is added."),
+                        (F.softplus(l1 - margin).mean(), "the attack is as if eps were 1: multiply the L1 norm by `eps`."),
+                        (F.softplus(0.3 * l1 - (margin - y * b)).mean(), "the bias `b` is missing in the margin."),
                         (clean.mean() + 0.3 * l1, "the L1 norm stands outside the softplus: that is weight decay, which comes in a moment. It belongs inside, into the margin."),
                         (F.softplus((0.3 * l1 - margin).mean()), "the mean is taken inside the softplus: take it over the losses."),
                         (F.softplus(0.3 * w.norm() - margin).mean(), "this uses the L2 length of w; changes of eps in each pixel cost the L1 norm."),

@@ -18,6 +18,12 @@ def effects_as_tensors(w, eps, signs):
     return torch.linalg.vector_norm(w, 1) * eps, torch.linalg.vector_norm(signs @ w) * eps / len(signs) ** 0.5
 
 
+@right("4.1")
+def effects_in_numpy(w, eps, signs):
+    w, signs = w.numpy(), signs.numpy()
+    return eps * abs(w).sum(), ((eps * signs @ w) ** 2).mean() ** 0.5
+
+
 def both(w, eps, signs):
     return (eps * w.abs().sum()).item(), (eps * signs @ w).square().mean().sqrt().item()
 
@@ -211,6 +217,16 @@ def loss_turned(w, b, images, labels, eps):
 @wrong("4.4", "hinge")
 def loss_hinge(w, b, images, labels, eps):
     return (eps * w.abs().sum() - labels * (images @ w + b)).clamp_min(0).mean()
+
+
+@wrong("4.4", "as if eps were 1")
+def loss_without_eps(w, b, images, labels, eps):
+    return F.softplus(w.abs().sum() - labels * (images @ w + b)).mean()
+
+
+@wrong("4.4", "bias `b` is missing")
+def loss_without_bias(w, b, images, labels, eps):
+    return F.softplus(eps * w.abs().sum() - labels * (images @ w)).mean()
 
 
 @wrong("4.4", "no gradient can flow")
