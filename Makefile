@@ -18,8 +18,8 @@ lab: $(VENV)/installed
 # Two tests at a time with a thread each are faster than one with two.
 test: export OMP_NUM_THREADS = 1
 test: $(VENV)/installed-test check
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_OPTIONS)
-	WORKBOOK_PROGRESS=$$(mktemp -d)/progress.json $(BIN)/python -m pytest -n 2 --dist loadfile --nbval-lax --nbval-current-env --nbval-cell-timeout=300 -q solutions
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(PYTEST_OPTIONS)
+	WORKBOOK_PROGRESS=$$(mktemp -d)/progress.json $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --nbval-lax --nbval-current-env --nbval-cell-timeout=300 -q solutions
 
 build: $(VENV)/installed
 	$(BIN)/python lessons/build.py

@@ -32,8 +32,9 @@ def dimension_picture(exponent=10, eps=0.1):
     """The effect of the sign and of random signs on w.x, for all dimensions and for the chosen one."""
     sign, noise = _pushes(exponent)
     typical = eps * noise.square().mean().sqrt().item()
-    figure = Figure(figsize=(9, 2.9), layout="constrained")
+    figure = Figure(figsize=(9, 2.9))
     axes = figure.subplots(1, 2)
+    figure.subplots_adjust(left=0.08, right=0.98, bottom=0.17, top=0.96, wspace=0.2)
     counts = [2 ** k for k in EXPONENTS]
     curves(axes[0], counts, {"sign": [eps * _pushes(k)[0] for k in EXPONENTS],
                              "random signs, root mean square": [eps * _pushes(k)[1].square().mean().sqrt().item() for k in EXPONENTS],
@@ -91,8 +92,9 @@ def linear_picture(image=0, eps=0.1, trained_at=0.0, box=False):
     def said(margin):
         score = y[image] * margin
         return f"{'7' if score > 0 else '3'} ({100 * score.abs().sigmoid():.0f} %)"
-    figure = Figure(figsize=(9.6, 2.6), layout="constrained")
+    figure = Figure(figsize=(9.6, 2.6))
     axes = figure.subplots(1, 4, width_ratios=[1, 1, 1, 2])
+    figure.subplots_adjust(left=0.01, right=0.98, bottom=0.19, top=0.88, wspace=0.16)
     show_image(axes[0], x[image].view(1, 28, 28), f"digit: {said(before[image])}")
     show_image(axes[1], (moved - x)[image].view(1, 28, 28), "change", signed=True, limit=0.5)
     show_image(axes[2], moved[image].view(1, 28, 28), f"sum: {said(after[image])}")
@@ -100,7 +102,7 @@ def linear_picture(image=0, eps=0.1, trained_at=0.0, box=False):
     axes[3].hist(before.numpy(), bins=edges, color=CLEAN, alpha=0.7, label=f"clean: {wrong[0]:.1f} % wrong")
     axes[3].hist(after.numpy(), bins=edges, color=ATTACKED, alpha=0.7, hatch="//", label=f"attacked: {wrong[1]:.1f} %")
     axes[3].axvline(0, color="black")
-    axes[3].set(xlabel="margin (wrong left of 0)", ylabel="test digits", title=f"fall: {eps:.2f} × {weights.abs().sum():.0f}" if not box else "fall: less, the box is in the way")
+    axes[3].set(xlabel="margin of each test digit (wrong left of 0)", title=f"fall: {eps:.2f} × {weights.abs().sum():.0f}" if not box else "fall: less, the box is in the way")
     axes[3].title.set_fontsize(9)
     axes[3].legend(fontsize=7)
     return Picture(figure, f"Logistic regression trained at eps {trained_at:g}, test digit {image} of {len(x)}: {said(before[image])} becomes {said(after[image])} at eps {eps:.2f}"
@@ -130,8 +132,9 @@ def line_picture(image=0, network="standard", direction="sign of the gradient", 
     ts = torch.linspace(-0.5, 0.5, 81)
     logits = attacks.scores(model, torch.cat([x + ts.view(-1, 1, 1, 1) * way, x + eps * way]))
     logits, here = logits[:-1], logits[-1]
-    figure = Figure(figsize=(9, 2.9), layout="constrained")
+    figure = Figure(figsize=(9, 2.9))
     axes = figure.subplots(1, 3, width_ratios=[2.4, 1, 1])
+    figure.subplots_adjust(left=0.07, right=0.99, bottom=0.17, top=0.9, wspace=0.1)
     true, wins = label.item(), logits.argmax(1) == label
     final = logits[-1].argmax().item()
     for c in range(10):
@@ -251,8 +254,9 @@ def _question(number):
 def blind_picture(question=1, answer="not yet"):
     """Two rows of images, one of a neuron, one of a random direction; which is which only after an answer."""
     rows, neuron = _question(question)
-    figure = Figure(figsize=(8, 2.8), layout="constrained")
+    figure = Figure(figsize=(8, 2.8))
     axes = figure.subplots(2, 8)
+    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.02, top=0.92, wspace=0.05, hspace=0.2)
     for name, places, line in zip("AB", rows, axes):
         for ax, place in zip(line, places):
             show_image(ax, digits().images[place])
