@@ -185,6 +185,7 @@ def test_one_dead_step_does_not_stall_the_waves():
 
 
 def test_the_random_state_and_gradients_are_left_alone(cnn, digits):
+    cnn.zero_grad()     # what a peer left there in another test
     before = torch.get_rng_state()
     x = digits.images[:2].clone()
     vis.maximize(lambda z: vis.features(cnn, z)[:, 0], x, steps=2)
