@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from helpers import attacks, bounds, data, models
+from helpers._files import whole
 from helpers.measure import share
 
 RESULTS = Path(__file__).parent.parent / "results"
@@ -74,8 +75,8 @@ def main(only=None):
         for label, model in ((name, models.load(name)), (f"{name}, untrained", untrained(name))):
             rows.append(measured(label, model, test))
             print(json.dumps(rows[-1]), flush=True)
-            file.parent.mkdir(exist_ok=True)
-            file.write_text(json.dumps({"source": "Szegedy et al. 2013, arXiv:1312.6199, section 4.3", "norm": "l2", "rows": rows}, indent=1) + "\n")
+            with whole(file) as part:
+                part.write_text(json.dumps({"source": "Szegedy et al. 2013, arXiv:1312.6199, section 4.3", "norm": "l2", "rows": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
