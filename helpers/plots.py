@@ -68,6 +68,23 @@ def three_panels(model, images, perturbations, classes, title=""):
     plt.show()
 
 
+def name_ends(ax, ends, apart=0.045):
+    """Write 0, 1, ... beside `ax`, each at the height ends[0], ends[1], ... where its line ends, moved up or down where they would overlap.
+
+    Set the limits of `ax` first.
+    apart: the least distance of two names, as a share of the height of `ax`.
+    """
+    low, high = ax.get_ylim()
+    places, order = torch.tensor([(float(end) - low) / (high - low) for end in ends]).sort()
+    for _ in range(100):
+        for i in range(len(places) - 1):
+            lack = apart - (places[i + 1] - places[i])
+            if lack > 0:
+                places[i:i + 2] += lack / 2 * torch.tensor([-1, 1])
+    for k, place in zip(order.tolist(), places.tolist()):
+        ax.text(1.01, place, str(k), transform=ax.transAxes, fontsize=7, va="center")
+
+
 def curves(ax, x, series, xlabel, ylabel, title=""):
     """Lines into `ax`: series maps a label to values over x; labelled, with a grid and markers that do not rely on colour."""
     for (label, values), marker in zip(series.items(), "osD^vPX*"):

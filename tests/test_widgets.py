@@ -369,6 +369,16 @@ def test_a_line_at_eps_is_fgsm_without_the_box(digits, cnn):
     assert f"at t = 0.20 as {plots.verdicts(cnn, there, digits.classes)[0]}" in why.line_picture(image=3, eps=0.2).words
 
 
+def test_names_at_the_ends_of_lines_keep_their_order_and_do_not_overlap():
+    ax = Figure().subplots()
+    ax.set_ylim(-1, 1)
+    plots.name_ends(ax, [0.0, 0.9, 0.01, -0.01, -0.8], apart=0.05)
+    heights = {text.get_text(): text.get_position()[1] for text in ax.texts}
+    assert sorted(heights, key=heights.get) == ["4", "3", "0", "2", "1"]
+    places = sorted(heights.values())
+    assert min(b - a for a, b in zip(places, places[1:])) > 0.045 and heights["1"] == pytest.approx(0.95) and heights["4"] == pytest.approx(0.1)
+
+
 def test_the_transfer_table_grows_and_its_diagonal_is_full():
     *growing, whole = why.transfer_picture(width=20, other=30)
     assert [page.done for page in growing] == [0, 0.2, 0.4, 0.6] and whole.done == 1 and "20 units a layer, the other network with 30" in whole.words

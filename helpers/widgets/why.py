@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from .. import attacks, data, models, transfer
 from ..attribution import input_gradient
-from ..plots import ATTACKED, CLEAN, curves, show_image, verdict
+from ..plots import ATTACKED, CLEAN, curves, name_ends, show_image, verdict
 from ..training import train
 from .digits import NETWORKS, digit, digits, model_of
 from .explorer import Explorer, Picture
@@ -139,10 +139,10 @@ def line_picture(image=0, network="standard", direction="sign of the gradient", 
     final = logits[-1].argmax().item()
     for c in range(10):
         axes[0].plot(ts, logits[:, c], color=CLEAN if c == true else ATTACKED if c == final else "#bbbbbb", linestyle="-" if c == true else "--", linewidth=2 if c == true else 1.2)
-        axes[0].annotate(str(c), (0.5, logits[-1, c].item()), fontsize=7, xytext=(2, 0), textcoords="offset points", va="center")
     axes[0].fill_between(ts, 0, 1, where=wins, color="0.9", transform=axes[0].get_xaxis_transform())
     axes[0].axvline(eps, color="black", linestyle=":")
-    axes[0].set(xlabel=f"t (grey: read as {true})", ylabel="logits")
+    axes[0].set(xlim=(-0.5, 0.5), xlabel=f"t (grey: read as {true})" + (f"; orange: {final}, which wins at 0.5" if final != true else ""), ylabel="logits")
+    name_ends(axes[0], logits[-1])
     there = verdict(here, digits().classes)
     show_image(axes[1], (eps * way)[0], f"change at t = {eps:.2f}", signed=True, limit=0.5)
     show_image(axes[2], (x + eps * way)[0].clamp(0, 1), f"there: {there}")

@@ -78,6 +78,11 @@ def effects_expected(w, eps, signs):
     return both(w, eps, signs)[0], (eps * w.norm()).item()
 
 
+@wrong("4.1", "first add them up")
+def effects_not_added_up(w, eps, signs):
+    return both(w, eps, signs)[0], (eps * signs * w).square().mean().sqrt().item()
+
+
 @wrong("4.1", "The second forgets `eps`".lower())
 def effects_noise_without_eps(w, eps, signs):
     return both(w, eps, signs)[0], (signs @ w).square().mean().sqrt().item()
@@ -154,6 +159,11 @@ def margins_in_the_box(w, b, images, labels, eps):
 @wrong("4.3", "bias `b` is missing")
 def margins_without_bias(w, b, images, labels, eps):
     return labels * (images @ w) - eps * w.abs().sum()
+
+
+@wrong("4.3", "added after the label")
+def margins_with_a_loose_bias(w, b, images, labels, eps):
+    return labels * (images @ w) + b - eps * w.abs().sum()
 
 
 @wrong("4.3", "should have shape")
@@ -319,6 +329,11 @@ def differences(images, centres):
 @wrong("4.9", "minus is missing")
 def bumps_growing(images, centres, betas):
     return torch.exp((betas * differences(images, centres).square()).sum(2))
+
+
+@wrong("4.9", "`betas` is not used")
+def bumps_all_alike(images, centres, betas):
+    return torch.exp(-torch.cdist(images.flatten(1), centres).square())
 
 
 @wrong("4.9", "not squared")
@@ -554,6 +569,29 @@ def norm_after_one_step(layer, shape, steps=60):
 @wrong("4.12", "one root too many")
 def norm_rooted_twice(layer, shape, steps=60):
     return iterate(layer, shape, steps).sqrt().sqrt().item()
+
+
+@wrong("4.12", "once more at the end")
+def norm_of_a_unit_vector(layer, shape, steps=60):
+    v = torch.randn(1, *shape, generator=torch.Generator().manual_seed(0))
+    zero = layer(torch.zeros_like(v)).detach()
+    v = v / v.norm()
+    for _ in range(steps):
+        v.requires_grad_()
+        out = layer(v) - zero
+        v, = torch.autograd.grad(out, v, out.detach())
+        v = v / v.norm()
+    return v.norm().sqrt().item()
+
+
+@wrong("4.12", "sum of the outputs")
+def norm_of_the_gradient_of_the_sum(layer, shape, steps=60):
+    v = torch.randn(1, *shape, generator=torch.Generator().manual_seed(0))
+    zero = layer(torch.zeros_like(v)).detach()
+    for _ in range(steps):
+        v = (v / v.norm()).requires_grad_()
+        v, = torch.autograd.grad((layer(v) - zero).sum(), v)
+    return v.norm().sqrt().item()
 
 
 @wrong("4.12", "Frobenius")
