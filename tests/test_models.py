@@ -36,6 +36,7 @@ LEAST = {     # what the course's networks must reach: clean, and AutoAttack (or
     "mnist/robust-linf": {"clean": 0.98, "autoattack linf 0.3": 0.88},
     "mnist/robust-l2": {"clean": 0.98, "pgd50 l2 2.0": 0.5},        # plain PGD-100 on all images leaves 76 %: test_claims.py
     "fashion/deep-cnn": {"clean": 0.92},
+    "fashion/robust-l2": {"clean": 0.87, "autoattack l2 1.0": 0.31},
     "cifar10/standard": {"clean": 0.905},       # 91 % is the aim
     "cifar10/robust-l2": {"clean": 0.82, "autoattack l2 0.5": 0.58},
 }
