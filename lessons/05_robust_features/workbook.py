@@ -28,12 +28,14 @@ def trained_on(images, labels, seed=1):
     return network
 
 # %% setup="checks"
+import matplotlib.pyplot as plt
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from helpers import attacks, data, models, planted, plots
-from helpers.checking import Pixels, Wrong, WrongType, arguments, close, images, linear, tensor, untouched
+from helpers.checking import Wrong, WrongType, arguments, close, images, linear, tensor, untouched
+from helpers.training import train
 
 # %% [markdown] exercise="5.1" minutes=8 difficulty=2 core=true
 # ## A training set in which every label is wrong
@@ -343,31 +345,44 @@ for kind in ("standard", "robust-l2"):
 
 # %% [markdown] part="5.6" minutes=4 core=true
 # ## Where is the switch?
-# Two patterns lie 0.62 apart, so a change of 0.31 brings an image half way from one to the other: an adversary with that much can erase the pattern. If robust training makes a network give up
-# features that the adversary can erase, it should give up the pattern at an $\epsilon$ of about 0.31 and not much before.
+# Two patterns lie 0.62 apart, so a change of 0.31 brings an image half way from one to another: an adversary with that much can erase the pattern, and a network that still went by it could not withstand. For a pattern $s$ times as
+# large that takes $0.31\,s$. Below that a network *could* keep the pattern.
 #
-# **Predict:** sketch the share that follows the pattern, for networks trained with $\epsilon$ from 0 to 0.6. Then run the cell. Its left half shows networks that were trained for this
-# (`experiments/switch.py`); its right half is yours: the two networks you know, and patterns made weaker or stronger.
+# **Predict:** sketch the share that follows the pattern, for networks trained with $\epsilon$ from 0 to 0.6. Then run the cells. First yours: the two networks you know, and patterns made weaker or stronger.
 
 # %%
-import json
-from pathlib import Path
-
-measured = json.loads((Path("..") / "results" / "switch.json").read_text())["rows"]
-figure, axes = plt.subplots(1, 2, figsize=(10, 3), layout="constrained")
-plots.curves(axes[0], [row["eps"] for row in measured], {kind: [100 * row[kind]["share"] for row in measured] for kind in ("shape", "pattern")},
-             "eps of the training", "follow it (%)", "disagreements, by the network's training")
-axes[0].axvline(0.31, color="k", linestyle=":")
 bare, faint = planted.draw(300, seed=11, disagree=True), planted.pattern_of_each_class()
-factors, lines = (0, 0.25, 0.5, 0.75, 1, 1.5, 2, 3), {}
+factors, lines = (0, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 4), {}
 for kind, name in {"standard": "standard", "robust-l2": "robust"}.items():
     network = models.load(f"planted/{kind}")
     values = [follows(network, planted.Planted((bare.images + (factor - 1) * faint[bare.patterns]).clamp(0, 1), bare.labels, bare.shapes, bare.patterns, bare.masks))
               for factor in factors]
     lines[f"{name}: pattern"] = [100 * pattern for _, pattern in values]
     lines[f"{name}: shape"] = [100 * shape for shape, _ in values]
-plots.curves(axes[1], factors, lines, "size of the pattern (1: as trained on)", "follow it (%)", "disagreements, by the size of the pattern")
+figure, ax = plt.subplots(figsize=(6, 3), layout="constrained")
+plots.curves(ax, factors, lines, "size of the pattern (1: as trained on)", "follow it (%)", "shape and pattern disagree")
 plt.show()
+
+# %% [markdown]
+# Then small networks that were trained for this, with patterns of several sizes (`python -m experiments.switch`):
+
+# %%
+import json
+from pathlib import Path
+
+file = Path("../results/switch.json")
+measured = json.loads(file.read_text())["rows"] if file.exists() else []
+if not measured:
+    print("This has not been run yet: there are no figures to show.")
+for size in sorted({row["size"] for row in measured}):
+    print(f"pattern {size:g} times as large, erased at {0.31 * size:.2f}:   " + "   ".join(
+        f"eps {row['eps']:.2f}: {100 * row['pattern']['share']:.0f} % pattern, {100 * row['shape']['share']:.0f} % shape" for row in measured if row["size"] == size))
+
+# %% [markdown]
+# <details><summary>What to see</summary>
+#
+# SWITCH_WB
+# </details>
 
 # %% [markdown] exercise="5.7" minutes=8 difficulty=2 core=true
 # ## Directions that matter
@@ -430,11 +445,11 @@ def check(along):
 # %%
 from helpers.attribution import input_gradient
 
-some = digits[:1000]
+some = digits[:100]
 mean = digits.images.mean(0, keepdim=True)
 for name, network in {"standard": model, "robust": robust}.items():
-    gradients = torch.cat([input_gradient(network, some.images[:400], torch.full((400,), c), of="logit") for c in range(10)])
-    gradients = gradients - gradients.view(10, 400, 1, 28, 28).mean(0).repeat(10, 1, 1, 1)      # what moves all logits alike decides nothing
+    gradients = torch.cat([input_gradient(network, some.images, torch.full((100,), c), of="logit") for c in range(10)])
+    gradients = gradients - gradients.view(10, 100, 1, 28, 28).mean(0).repeat(10, 1, 1, 1)      # what moves all logits alike decides nothing
     counts, lines = (1, 2, 4, 8, 16, 32, 64, 128, 256, 784), {"on the first k": [], "on the rest": []}
     for k in counts:
         part = along(test.images - mean, gradients, k)
@@ -545,7 +560,7 @@ def answer(guess):
 # %% [markdown] part="5.10" minutes=3 core=true
 # ## What follows for explanations
 # **Question.** A network calls a picture a cat, and its explanation is a clean heat map on the cat's face. A second network, as accurate, has an explanation that looks like noise. Name one
-# reason to trust the first explanation more, and one reason not to. What would you measure?
+# reason to trust the first explanation more, and one reason not to. What would you measure? (The lecture measures it on the planted images.)
 #
 # <details><summary>An answer</summary>
 #
@@ -554,6 +569,77 @@ def answer(guess):
 # explanation *must* look like noise, and one that looks clean hides what the network does. Measure: does the map change with the network (1.13); does deleting what it points to change the answer (2.4);
 # on images where the truth is known, does it find it (2.9)?
 # </details>
+
+# %% [markdown] part="5.11" minutes=4 core=false
+# ## The hands-on version
+# The practicum fools a *linear* classifier that stands on a network's frozen features, and trains another one on the fooled images with the labels they were taken for. With your `mislabelled`, on 4s and 9s:
+
+# %%
+from torch import nn
+
+
+def linear_on_features(network, images, labels):
+    """Logistic regression on the network's frozen features, as a network for two classes."""
+    seen = features(network, images)
+    last = nn.Linear(seen.shape[1], 2)
+    nn.init.zeros_(last.weight), nn.init.zeros_(last.bias)
+    optimizer = torch.optim.LBFGS(last.parameters(), max_iter=50)
+
+    def loss():
+        optimizer.zero_grad()
+        value = nn.functional.cross_entropy(last(seen), labels) + 1e-4 * last.weight.square().sum()
+        value.backward()
+        return value
+    optimizer.step(loss)
+    return nn.Sequential(*list(network)[:-1], last).eval()
+
+
+def hands_on(network, train_set, test_set, classes, eps):
+    train_set, test_set = (some[torch.isin(some.labels, torch.tensor(classes))] for some in (train_set, test_set))
+    images, labels, clean, truth = train_set.images, (train_set.labels == classes[1]).long(), test_set.images, (test_set.labels == classes[1]).long()
+    first = linear_on_features(network, images, labels)
+    moved, wrong = mislabelled(first, images, 1 - labels, eps)
+    second = linear_on_features(network, moved, wrong)
+    print(f"{100 * attacks.accuracy(first, clean, truth):.0f} % with true labels; {len(moved)} of {len(images)} images moved to the other class; "
+          f"learned from those, every label wrong: {100 * attacks.accuracy(second, clean, truth):.0f} % of {len(clean)} clean test images right")
+
+
+for name, network in {"standard": model, "robust": robust}.items():
+    print(f"4s and 9s, features of the {name} network:", end=" ")
+    hands_on(network, digits, test, (4, 9), 3.0)
+
+# %% [markdown]
+# With the full data: cats and dogs of CIFAR-10, of the first 2,000 training pictures (about a minute).
+
+# %%
+if data.available("cifar10"):
+    for name in ("robust-l2", "standard"):
+        print(f"cats and dogs, features of cifar10/{name}:", end=" ")
+        hands_on(models.load(f"cifar10/{name}"), data.load("cifar10", "train")[:2000], data.load("cifar10")[:2000], (3, 5), 1.0)
+else:
+    print(f"No CIFAR-10 here. {data.how_to_get('cifar10')}.")
+
+# %% [markdown] part="5.12" minutes=3 core=false
+# ## In colour
+# Your `along` and `low_pass` on the twenty pictures of CIFAR-10 that are always there. The directions are taken from the same pictures.
+
+# %%
+samples = data.load("cifar10-samples")
+centre = samples.images.mean((0, 2, 3), keepdim=True)
+
+
+def of_20(network, images):
+    return round(20 * attacks.accuracy(network, images.clamp(0, 1), samples.labels))
+
+
+for name in ("standard", "robust-l2"):
+    network = models.load(f"cifar10/{name}")
+    gradients = torch.cat([input_gradient(network, samples.images, torch.full((20,), c), of="logit") for c in range(10)])
+    parts = {k: along(samples.images - centre, gradients, k) for k in (4, 16, 64)}
+    print(f"{name}: right of 20: {of_20(network, samples.images)}; " + "; ".join(f"first {k}: {of_20(network, part + centre)}, rest: {of_20(network, samples.images - part)}" for k, part in parts.items()))
+    slow = {r: low_pass(samples.images, r) for r in (4, 8, 12)}
+    ground = samples.images.mean((1, 2, 3), keepdim=True)
+    print("   " + "; ".join(f"up to {r} periods: {of_20(network, x)}, above: {of_20(network, samples.images - x + ground)}" for r, x in slow.items()))
 
 # %% [markdown]
 # ## Done
