@@ -21,29 +21,42 @@ def training(name):
     return data.load(name, "train")
 
 
+@functools.cache
+def _starts():
+    """Which digits the sets that match features start from, as experiments/feature_sets.py draws them."""
+    labels, generator = training("mnist5k").labels, torch.Generator().manual_seed(0)
+    torch.randint(1, 10, labels.shape, generator=generator)
+    return torch.randperm(len(labels), generator=generator)
+
+
 def _says(x):
     """What the standard and the robust network call one digit."""
-    return "; ".join(f"{name}: {verdict(attacks.scores(model_of(network), x)[0], digits().classes)}"
-                     for name, network in (("standard", "standard"), ("robust", "robust (L2)")))
+    return [f"{name}: {verdict(attacks.scores(model_of(network), x)[0], digits().classes)}" for name, network in (("standard", "standard"), ("robust", "robust (L2)"))]
 
 
 def set_picture(example=0, kind="moved towards a class drawn at random"):
-    """One entry of a made set: the digit it goes back to, the image, its label, and what two networks call both."""
-    original, made = training("mnist5k")[example], training(SETS[kind])[example]
-    label, was = made.labels.item(), original.labels.item()
-    figure = Figure(figsize=(7.6, 3), layout="constrained")
-    axes = figure.subplots(1, 2)
-    show_image(axes[0], original.images[0], f"training digit {example}, labelled {was}\n{_says(original.images)}")
-    show_image(axes[1], made.images[0], f"in the set, labelled {label}\n{_says(made.images)}")
-    length = (made.images - original.images).norm().item()
-    return Picture(figure, f"Entry {example} ({kind}): goes back to a {was}, is labelled {label}; the two images lie {length:.1f} apart. {_says(made.images)}.")
+    """One entry of a made set: the digit it was made from, the change, the result with its label, and what two networks call both."""
+    start = example if kind.startswith("moved") else _starts()[example].item()
+    original, made = training("mnist5k")[start], training(SETS[kind])[example]
+    label, was, change = made.labels.item(), original.labels.item(), made.images - original.images
+    before, after = _says(original.images), _says(made.images)
+    figure = Figure(figsize=(8.4, 3))
+    axes = figure.subplots(1, 3)
+    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.17, top=0.9, wspace=0.05)
+    show_image(axes[0], original.images[0], f"training digit {start}, a {was}")
+    show_image(axes[1], change[0], f"change, of length {change.norm():.1f}", signed=True, limit=1)
+    show_image(axes[2], made.images[0], f'in the set, its label "{label}"')
+    for ax, said in ((axes[0], before), (axes[2], after)):
+        ax.text(0.5, -0.05, "\n".join(said), transform=ax.transAxes, ha="center", va="top", fontsize=9)
+    return Picture(figure, f"Entry {example} ({kind}): made from training digit {start}, a {was}, by a change of length {change.norm():.1f}, and labelled {label}. "
+                           f"Before, {', '.join(before)}; after, {', '.join(after)}.")
 
 
 def set_explorer():
     return Explorer(set_picture, {
         "example": w.IntSlider(value=0, min=0, max=199, description="entry"),
         "kind": w.Dropdown(options=list(SETS), description="set"),
-    }, [{"example": 2, "kind": kind} for kind in SETS], "Data set explorer: a training digit, what was made of it, and the label it got")
+    }, [{"example": 2, "kind": kind} for kind in SETS], "Data set explorer: a training digit, the change, what came of it, and the label it got")
 
 
 def cutoff_picture(image=0, network="standard", radius=4):
@@ -52,7 +65,7 @@ def cutoff_picture(image=0, network="standard", radius=4):
     f = torch.fft.fftfreq(28, 1 / 28)
     low = torch.fft.ifft2(torch.fft.fft2(x) * ((f[:, None] ** 2 + f[None] ** 2).sqrt() <= radius)).real
     high = x - low
-    shown = torch.cat([x, low.clamp(0, 1), (high + 0.13).clamp(0, 1)])
+    shown = torch.cat([x, low.clamp(0, 1), (high + x.mean()).clamp(0, 1)])     # on a ground of the image's mean
     logits = attacks.scores(model_of(network), shown)
     said = [verdict(row, digits().classes) for row in logits]
     figure = Figure(figsize=(9.6, 2.7))
@@ -80,8 +93,9 @@ def mixer_picture(example=0, shape="disc", pattern="bar", size=1.0):
     plain = _plain(shape)[example]
     faint = planted.pattern_of_each_class()[planted.SHAPES.index(pattern)]
     x = (plain + size * faint)[None].clamp(0, 1)
-    figure = Figure(figsize=(9, 2.8), layout="constrained")
+    figure = Figure(figsize=(9, 2.8))
     axes = figure.subplots(1, 3, width_ratios=[1, 1, 2])
+    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.12, top=0.88, wspace=0.15)
     show_image(axes[0], x[0], f"a {shape}, pattern of the {pattern}")
     show_image(axes[1], (0.5 + 60 * size * faint).clamp(0, 1), "the pattern, 60 times as strong")
     said = {}
@@ -89,8 +103,8 @@ def mixer_picture(example=0, shape="disc", pattern="bar", size=1.0):
         shares = attacks.scores(network_of(network), x)[0].softmax(0)
         axes[2].bar(torch.arange(5) - 0.2 + 0.4 * at, shares, 0.4, color=colour, hatch=hatch, label=name)
         said[name] = f"{planted.SHAPES[shares.argmax()]} ({100 * shares.max():.0f} %)"
-    axes[2].set(xticks=range(5), xticklabels=planted.SHAPES, ylim=(0, 1.05), ylabel="probability")
-    axes[2].legend(fontsize=8)
+    axes[2].set(xticks=range(5), xticklabels=planted.SHAPES, ylim=(0, 1.25), yticks=[0, 0.5, 1], ylabel="probability")
+    axes[2].legend(fontsize=8, ncols=2, loc="upper center")
     return Picture(figure, f"Picture {example}, a {shape} under the pattern of the {pattern} at {size:.1f} times its size: "
                            + ", ".join(f"the {name} network says {words}" for name, words in said.items()) + ".")
 
