@@ -17,7 +17,7 @@ from helpers import attacks, data, measure, models, planted
 from helpers._files import whole
 from helpers.training import train
 
-SIZES, SHARES = (1.0, 2.0, 4.0), (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)      # of the pattern; eps, in halves of the distance of two patterns
+SIZES, SHARES = (1.0, 4.0), (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)       # of the pattern; eps, in halves of the distance of two patterns
 EPOCHS = 6
 RESULTS = Path(__file__).parent.parent / "results" / "switch.json"
 

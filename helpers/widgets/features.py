@@ -95,7 +95,7 @@ def mixer_picture(example=0, shape="disc", pattern="bar", size=1.0):
     x = (plain + size * faint)[None].clamp(0, 1)
     figure = Figure(figsize=(9, 2.8))
     axes = figure.subplots(1, 3, width_ratios=[1, 1, 2])
-    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.12, top=0.88, wspace=0.15)
+    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.12, top=0.88, wspace=0.16)
     show_image(axes[0], x[0], f"a {shape}, pattern of the {pattern}")
     show_image(axes[1], (0.5 + 60 * size * faint).clamp(0, 1), "the pattern, 60 times as strong")
     said = {}
@@ -103,7 +103,8 @@ def mixer_picture(example=0, shape="disc", pattern="bar", size=1.0):
         shares = attacks.scores(network_of(network), x)[0].softmax(0)
         axes[2].bar(torch.arange(5) - 0.2 + 0.4 * at, shares, 0.4, color=colour, hatch=hatch, label=name)
         said[name] = f"{planted.SHAPES[shares.argmax()]} ({100 * shares.max():.0f} %)"
-    axes[2].set(xticks=range(5), xticklabels=planted.SHAPES, ylim=(0, 1.25), yticks=[0, 0.5, 1], ylabel="probability")
+    axes[2].set(xticks=range(5), xticklabels=planted.SHAPES, ylim=(0, 1.25), yticks=[0, 0.5, 1], title="probabilities")
+    axes[2].title.set_fontsize(9)
     axes[2].legend(fontsize=8, ncols=2, loc="upper center")
     return Picture(figure, f"Picture {example}, a {shape} under the pattern of the {pattern} at {size:.1f} times its size: "
                            + ", ".join(f"the {name} network says {words}" for name, words in said.items()) + ".")
@@ -122,4 +123,4 @@ def mixer_explorer():
         "shape": w.Dropdown(options=list(planted.SHAPES), description="shape of a"),
         "pattern": w.Dropdown(options=list(planted.SHAPES), value="bar", description="pattern of a"),
         "size": w.FloatSlider(value=1, min=0, max=4, step=0.1, description="size of the pattern (1: as trained on)"),
-    }, [{"size": 0.0}, {"size": 1.0}, {"size": 4.0}], "Feature mixer: a shape under the pattern of another class, and what two networks go by", 1.0)
+    }, [{"size": 0.0}, {"size": 0.3}, {"size": 1.0}], "Feature mixer: a shape under the pattern of another class, and what two networks go by", 1.0)

@@ -76,6 +76,26 @@ def mislabelled_half_masked(model, images, targets, eps):
     return moved[said(model, moved) == targets], targets
 
 
+@right("5.1")
+def mislabelled_as_a_list(model, images, targets, eps):
+    moved = moved_by(model, images, targets, eps)
+    now = said(model, moved)
+    return [moved[now == targets], now[now == targets]]
+
+
+@wrong("5.1", "but eps is 0.2")
+def mislabelled_too_far(model, images, targets, eps):
+    moved = moved_by(model, images, targets, 2 * eps)
+    kept = said(model, moved) == targets
+    return moved[kept], targets[kept]
+
+
+@wrong("5.1", "*after the attack*")
+def mislabelled_chosen_before(model, images, targets, eps):
+    kept = said(model, images) == targets
+    return moved_by(model, images, targets, eps)[kept], targets[kept]
+
+
 @wrong("5.1", "wanted two things")
 def mislabelled_images_only(model, images, targets, eps):
     moved = moved_by(model, images, targets, eps)
@@ -152,6 +172,11 @@ def match_with_one_gradient(features, images, start, steps, step_size):
     x = start.clone().requires_grad_()
     g = torch.autograd.grad((features(x) - features(images)).norm(dim=1).sum(), x)[0]
     return (start - steps * step_size * g / g.flatten(1).norm(dim=1).view(-1, 1, 1, 1)).clamp(0, 1)
+
+
+@wrong("5.3", "one too many")
+def match_one_step_more(features, images, start, steps, step_size):
+    return descend(features, features(images), start, steps + 1, step_size)
 
 
 # ---- 5.5 follows ----
@@ -273,6 +298,23 @@ def along_coordinates(images, gradients, k):
     return images.flatten(1) @ right_vectors(gradients)[:k].T
 
 
+@right("5.7")
+def along_by_left_vectors(images, gradients, k):
+    first = torch.linalg.svd(gradients.flatten(1).T, full_matrices=False).U[:, :k]
+    return (images.flatten(1) @ first @ first.T).view_as(images)
+
+
+@wrong("5.7", "the directions are its *rows*")
+def along_columns(images, gradients, k):
+    return projected(images, right_vectors(gradients)[:, :k].T)
+
+
+@wrong("5.7", "the first k gradients themselves")
+def along_the_first_gradients(images, gradients, k):
+    first = gradients.flatten(1)[:k]
+    return projected(images, first / first.norm(dim=1, keepdim=True))
+
+
 # ---- 5.8 low_pass ----
 
 def filtered(images, keep):
@@ -341,3 +383,23 @@ def low_pass_half_shifted(images, radius):
     height, width = images.shape[-2:]
     fy, fx = torch.arange(height) - height // 2, torch.arange(width) - width // 2
     return torch.fft.ifft2(torch.fft.fft2(images) * (fy[:, None] ** 2 + fx[None] ** 2 <= radius ** 2)).real
+
+
+@wrong("5.8", "take the root")
+def low_pass_without_the_root(images, radius):
+    return filtered(images, lambda fy, fx: fy ** 2 + fx ** 2 <= radius)
+
+
+@wrong("5.8", "signs")
+def low_pass_absolute(images, radius):
+    return filtered(images, lambda fy, fx: (fy ** 2 + fx ** 2).sqrt() <= radius).abs()
+
+
+@wrong("5.8", "signs")
+def low_pass_one_sided(images, radius):
+    return filtered(images, lambda fy, fx: (fy <= radius) & (fx <= radius))
+
+
+@wrong("5.8", "clipped to [0, 1]")
+def low_pass_clipped(images, radius):
+    return filtered(images, lambda fy, fx: (fy ** 2 + fx ** 2).sqrt() <= radius).clamp(0, 1)
