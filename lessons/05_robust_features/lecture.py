@@ -24,11 +24,11 @@ samples = data.load("cifar10-samples")
 in_colour = {"standard": models.load("cifar10/standard"), "robust": models.load("cifar10/robust-l2")}
 
 
-def trained_on(images, labels, seed=1, epochs=5):
+def trained_on(images, labels, seed=1, epochs=5, shift=2):
     """A fresh small network, trained in the usual way."""
     torch.manual_seed(seed)
     network = models.small_cnn()
-    train(network, images, labels, epochs=epochs, seed=seed, progress=False)
+    train(network, images, labels, epochs=epochs, seed=seed, shift=shift, progress=False)
     return network
 
 
@@ -83,13 +83,13 @@ assert right(learned["at random"]) > 50 and 15 < right(learned["the next class"]
 #
 # With *the next class* the shapes are not silent, they mislead: what looks like a 3 is always called 4. A network that goes by them is wrong on every clean digit; that it still does better than guessing says how much the change carries.
 #
-# How much change is needed? The same with 2,000 digits and attacks of growing size:
+# How much change is needed? The same with 1,500 digits and attacks of growing size:
 
 # %%
 generator = torch.Generator().manual_seed(0)
-half = digits[torch.randperm(len(digits), generator=generator)[:2000]]
+half = digits[torch.randperm(len(digits), generator=generator)[:1500]]
 ways = {"target at random": (half.labels + torch.randint(1, 10, half.labels.shape, generator=generator)) % 10, "the next class": (half.labels + 1) % 10}
-sizes, by_size = (0.5, 1.0, 2.0, 4.0), {name: [] for name in (*ways, "accepted by the fooled network")}
+sizes, by_size = (1.0, 2.0, 4.0), {name: [] for name in (*ways, "accepted by the fooled network")}
 for eps in sizes:
     for name, targets in ways.items():
         moved = attacks.pgd(networks["standard"], half.images, targets, eps=eps, norm="l2", steps=10, targeted=True)
@@ -100,10 +100,12 @@ plots.curves(ax, sizes, by_size, "eps of the attack (L2)", "right (%)")
 ax.axhline(10, color="k", linestyle=":")
 plt.show()
 for name, values in by_size.items():
-    print(f"{name:<40} " + "   ".join(f"eps {eps:g}: {value:.0f} %" for eps, value in zip(sizes, values)))
+    print(f"{name:<32} " + "   ".join(f"eps {eps:g}: {value:.0f} %" for eps, value in zip(sizes, values)))
+    assert values[0] < 10 and values[0] < values[1] < values[2] > 20
 
 # %% [markdown]
-# SIZES_TEXT
+# At 1 hardly an image reaches its target, and the new network does worse than guessing: the label is never the image's own class, and so much it learns from the shapes. The more images fool the first network, the more the second one learns about
+# clean digits. (The third line is for *the next class*.) It is what fools that teaches.
 #
 # ## Cats and dogs
 # The practicum's figure: cats and dogs of CIFAR-10, each moved towards the other and called by its name; a network trained on that is right on 78 % of the clean test pictures (guessing: 50 %). Its hands-on version is smaller: a linear
@@ -363,22 +365,22 @@ from helpers.widgets import cutoff_explorer
 cutoff_explorer()
 
 # %% [markdown]
-# And a network that learns from what is left when all waves of at most 8 periods are gone? Upper row: such images, as they are (grey is 0). Lower row: five times as strong. **How many of them can be read?**
+# And a network that learns from what is left when all waves of at most 12 periods are gone? Upper row: such images, as they are (grey is 0). Lower row: five times as strong. **How many of them can be read?**
 
 # %%
 def empty(images):
-    return (images - low_pass(images, 8) + 0.5).clamp(0, 1)
+    return (images - low_pass(images, 12) + 0.5).clamp(0, 1)
 
 
 seen = empty(test.per_class(1)[:8].images)
-plots.show(torch.cat([seen, (0.5 + 5 * (seen - 0.5)).clamp(0, 1)]), ["above 8"] + [""] * 7 + ["5 times"] + [""] * 7, columns=8, size=1.1)
-on_empty = trained_on(empty(digits.images), digits.labels)
+plots.show(torch.cat([seen, (0.5 + 5 * (seen - 0.5)).clamp(0, 1)]), ["above 12"] + [""] * 7 + ["5 times"] + [""] * 7, columns=8, size=1.1)
+on_empty = trained_on(empty(digits.images), digits.labels, epochs=8, shift=0)
 strength = 100 * ((empty(test.images) - 0.5).square().sum() / (test.images - test.images.mean((2, 3), keepdim=True)).square().sum()).sqrt().item()
 print(f"the change of brightness left is {strength:.0f} % of the original's; a fresh network trained on such images reads {right(on_empty, empty(test.images)):.0f} % of such test images, and {right(on_empty):.0f} % of the digits as they are")
-assert right(on_empty, empty(test.images)) > 80
+assert right(on_empty, empty(test.images)) > 60 and strength < 20
 
 # %% [markdown]
-# EMPTY_TEXT
+# From what looks like an empty grey page to us it reads most digits. (They are not empty: five times as strong, outlines appear. But a picture shown as it is would have told us that there is nothing to be learned.)
 #
 # ## What follows for explanations
 # We like an explanation that looks clean. The planted images let us ask whether it is *true*: we know that the standard network goes by the pattern and ignores the shape. Two explanations of that network:
@@ -411,9 +413,15 @@ print(f"           on the shape (%; its area is {100 * area:.0f})     like the p
 print("           gradient   integrated gradients       gradient   integrated gradients")
 for name, values in scored.items():
     print("{:<10} {:>8.0f} {:>22.0f} {:>14.2f} {:>22.2f}".format(name, *values))
+assert scored["standard"][0] < 100 * area < 35 < scored["standard"][1] < scored["robust"][1] and max(map(abs, scored["standard"][2:])) < 0.2
 
 # %% [markdown]
-# EXPLAIN_TEXT
+# The gradient of the standard network looks like noise, and puts less on the shape than the shape's area: it is right that this network does not go by the shape. It does not show us the pattern, either. The integrated gradients draw
+# a clean cross, ring, cross, on a network that ignores them: their factor $x - b$ is large there for any network. For the robust network the same picture is true.
+#
+# So a clean map may mean that the network goes by what we see, or that the method draws what we see, and the picture alone does not say which. And if a network's accuracy lives in patterns, directions and waves that mean nothing
+# to us, an honest explanation of it cannot look clean. What can be measured: whether the map changes with the network (1.13), whether the output falls when what it marks is taken away (2.4), and, where the truth is known, whether it
+# finds it (2.9). This is one network, one kind of image and two methods: it shows that a clean map *can* mislead, not how often maps do.
 #
 # ## What can go wrong
 # - The target may be drawn as the image's own class: then one label in ten is right, and a network can learn from that.
