@@ -178,7 +178,7 @@ assert table["non-robust features"][0] > 80 and table["non-robust features"][2] 
 
 # %% [markdown]
 # The two sets teach opposite things. From what the standard network sees within a change of 3 one learns to read nine clean digits in ten, and withstands nothing. From what the robust network sees one learns to read nearly
-# all, and to withstand about as much as with the originals.
+# all, and to withstand somewhat less than with the originals, without ever having seen an attack or a digit drawn by a hand. (*At random* and *the next class* are the sets from above.)
 #
 # **Where ours differ.** In the paper $D_R$ makes a network *more* robust than the originals do. On digits it does not: here a network trained on the originals withstands small changes anyway. What carries over is the other
 # half: accuracy without any robustness, from features that we do not see. With CIFAR-10's pictures (fewer of them, and smaller networks, than in the paper):
@@ -257,8 +257,9 @@ axes[1].axvline(1, color="k", linestyle=":")
 if rows:
     axes[1].legend(fontsize=8)
 plt.show()
-for size, shares in by_pattern.items():
-    print(f"pattern {size:g} times as large: " + "   ".join(f"eps {0.31 * size * share:.2f}: {value:.0f} %" for share, value in shares.items()))
+for row in rows:
+    print(f"pattern {row['size']:g} times as large, erased at {0.31 * row['size']:.2f}, trained at {row['eps']:.2f}: {per_cent(row['pattern']):>5} follow the pattern, {per_cent(row['shape']):>5} the shape; "
+          f"right under that attack: {per_cent(row['attacked in training']):>5}")
 
 # %% [markdown]
 # SWITCH_TEXT
@@ -304,7 +305,7 @@ for name, values in lives.items():
     assert enough <= 64 and values[4][1] < 60 and values[6][1] < 20
 
 # %% [markdown]
-# A few dozen directions carry nearly all of the accuracy. What lies along the first 16 is a blur, more so for the standard network; what is left without them still looks like the digit to us, and most of them are lost to the network.
+# A few dozen directions carry nearly all of the accuracy. What lies along the first 16 is a blur, more so for the standard network; what is left without them still looks like the digit to us, and at most half of them can still be read by the network.
 #
 # In colour, with the twenty pictures of CIFAR-10 that are always there (the directions are taken from the same pictures, 3,072 numbers each):
 
@@ -320,8 +321,8 @@ for name, network in in_colour.items():
 assert left["robust"] < left["standard"] < 16
 
 # %% [markdown]
-# Along the standard network's directions there is nothing of the picture that we could see; take them away, and we see no difference, but the network loses pictures that it had right. Along the robust network's directions there are
-# colours and edges at the right places, and without them the picture is spoilt for us, too. The first directions *alone* are not enough here for either: twenty pictures give at most 180 of 3,072, too few to carry a class. (Twenty
+# Along the standard network's directions there is nothing of the picture that we could see; take them away, and we hardly see a difference, but the network loses pictures that it had right. Along the robust network's directions lie coarse
+# patches in the picture's colours, and without them the picture is spoilt for us, too. The first directions *alone* are not enough here for either: twenty pictures give at most 180 of 3,072, too few to carry a class. (Twenty
 # pictures prove little. They are enough to see the difference in kind.)
 #
 # ## Frequencies
@@ -383,7 +384,7 @@ assert right(on_empty, empty(test.images)) > 60 and strength < 20
 # From what looks like an empty grey page to us it reads most digits. (They are not empty: five times as strong, outlines appear. But a picture shown as it is would have told us that there is nothing to be learned.)
 #
 # ## What follows for explanations
-# We like an explanation that looks clean. The planted images let us ask whether it is *true*: we know that the standard network goes by the pattern and ignores the shape. Two explanations of that network:
+# We like an explanation that looks clean. The planted images let us ask whether it is *true*: we know that the standard network goes by the pattern wherever there is one, whatever the shape. Two explanations of that network, and the same of the robust one:
 
 # %%
 some = planted.draw(100, seed=7)
@@ -416,8 +417,8 @@ for name, values in scored.items():
 assert scored["standard"][0] < 100 * area < 35 < scored["standard"][1] < scored["robust"][1] and max(map(abs, scored["standard"][2:])) < 0.2
 
 # %% [markdown]
-# The gradient of the standard network looks like noise, and puts less on the shape than the shape's area: it is right that this network does not go by the shape. It does not show us the pattern, either. The integrated gradients draw
-# a clean cross, ring, cross, on a network that ignores them: their factor $x - b$ is large there for any network. For the robust network the same picture is true.
+# The gradient of the standard network looks like noise, and puts less on the shape than the shape's area: it is right that the shape does not decide here. It does not show us the pattern, either. The integrated gradients draw
+# a clean cross, ring, cross, of a network for which they decide nothing: the factor $x - b$ is large there for any network. For the robust network the same picture is true.
 #
 # So a clean map may mean that the network goes by what we see, or that the method draws what we see, and the picture alone does not say which. And if a network's accuracy lives in patterns, directions and waves that mean nothing
 # to us, an honest explanation of it cannot look clean. What can be measured: whether the map changes with the network (1.13), whether the output falls when what it marks is taken away (2.4), and, where the truth is known, whether it

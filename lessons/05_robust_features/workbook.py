@@ -135,24 +135,20 @@ def answer(guess):
     sets = {"drawn at random": data.load("digits-rand", "train"), "the next class": data.load("digits-det", "train")}
     test, shares = data.load("mnist5k"), {}
     for name, some in sets.items():
-        shares[name] = []
-        for seed in (1, 2):
-            torch.manual_seed(seed)
-            network = models.small_cnn()
-            train(network, some.images, some.labels, epochs=5, seed=seed, progress=False)
-            shares[name].append(100 * attacks.accuracy(network, test.images, test.labels))
+        torch.manual_seed(1)
+        network = models.small_cnn()
+        train(network, some.images, some.labels, epochs=5, seed=1, progress=False)
+        shares[name] = 100 * attacks.accuracy(network, test.images, test.labels)
     some = sets["drawn at random"]
     plots.show(some.images[:10], [f'"{label}"' for label in some.labels[:10]], label="what it learned from, with its labels")
     figure, ax = plt.subplots(figsize=(6, 2.4), layout="constrained")
-    for at, (name, values) in enumerate(shares.items()):
-        ax.barh(at, sum(values) / 2, 0.5, color=plots.ATTACKED, hatch="//")
-        ax.plot(values, [at] * 2, "k.", markersize=5)
+    ax.barh(range(2), list(shares.values()), 0.5, color=plots.ATTACKED, hatch="//")
     ax.plot([guess], [0], "kx", markersize=9, label="your guess")
     ax.axvline(10, color="k", linestyle=":", label="guessing")
-    ax.set(yticks=range(2), yticklabels=shares, xlim=(0, 100), xlabel="clean test digits read correctly (%); points: two first weights")
+    ax.set(yticks=range(2), yticklabels=shares, xlim=(0, 100), xlabel="clean test digits read correctly (%)")
     ax.legend(fontsize=8)
-    rand, det = (sum(values) / 2 for values in shares.values())
-    return (f"labels drawn at random: {rand:.0f} % of the clean digits right; the next class: {det:.0f} %. "
+    rand, det = shares.values()
+    return (f"With labels drawn at random it reads {rand:.0f} % of the clean digits, with the next class always {det:.0f} %. "
             "It has never seen one digit with its right label.")
 
 # %% [markdown]
@@ -267,7 +263,7 @@ plots.show(torch.cat(rows), titles, columns=6, size=1.2)
 # `digits-robust` ($D_R$). A fresh network is now trained on it **in the usual way**, without any attack. Against one trained on the originals, it will be ...
 
 # %%
-predict("5.4", "clearly more robust")
+predict("5.4", "about as fragile as trained on the originals")
 
 # %% answer="5.4"
 def answer(guess):
@@ -286,7 +282,9 @@ def answer(guess):
     plots.curves(ax, sizes, table, "eps (L2)", "right (%)")
     for name, values in table.items():
         print(f"trained on {name:>24}: clean {values[0]:.0f} %, at 0.5 / 1.0 / 1.5 in L2 {' / '.join(f'{value:.0f} %' for value in values[1:])}")
-    return f'your guess: {guess}. Robust features {table["robust features"][2]:.0f} % at 1.0, originals {table["the originals"][2]:.0f} %.'
+    robust, plain, other = (table[name][2] for name in ("robust features", "the originals", "non-robust features"))
+    return (f"At 1.0 it withstands for {robust:.0f} % of the digits, the one trained on the originals for {plain:.0f} %: about as fragile. In the paper, on CIFAR-10, it is clearly more robust (48 % at 0.25); there a "
+            f"network trained on the originals withstands next to nothing, here it does. The set with features of the standard network teaches {table['non-robust features'][0]:.0f} % of the clean digits, and at 1.0 {other:.0f} %.")
 
 # %% [markdown] exercise="5.5" minutes=4 difficulty=1 core=true
 # ## Who follows what?
@@ -376,9 +374,9 @@ file = Path("../results/switch.json")
 measured = json.loads(file.read_text())["rows"] if file.exists() else []
 if not measured:
     print("This has not been run yet: there are no figures to show.")
-for size in sorted({row["size"] for row in measured}):
-    print(f"pattern {size:g} times as large, erased at {0.31 * size:.2f}:   " + "   ".join(
-        f"eps {row['eps']:.2f}: {100 * row['pattern']['share']:.0f} % pattern, {100 * row['shape']['share']:.0f} % shape" for row in measured if row["size"] == size))
+for row in measured:
+    print(f"pattern {row['size']:g} times as large, erased at {0.31 * row['size']:.2f}, trained at {row['eps']:.2f}: {100 * row['pattern']['share']:.0f} % follow the pattern, {100 * row['shape']['share']:.0f} % the shape; "
+          f"right under that attack: {100 * row['attacked in training']:.0f} %")
 
 # %% [markdown]
 # <details><summary>What to see</summary>
@@ -458,7 +456,7 @@ mean = digits.images.mean(0, keepdim=True)
 for name, network in {"standard": model, "robust": robust}.items():
     gradients = torch.cat([input_gradient(network, some.images, torch.full((100,), c), of="logit") for c in range(10)])
     gradients = gradients - gradients.view(10, 100, 1, 28, 28).mean(0).repeat(10, 1, 1, 1)      # what moves all logits alike decides nothing
-    counts, lines = (1, 2, 4, 8, 16, 32, 64, 128, 256, 784), {"on the first k": [], "on the rest": []}
+    counts, lines = (1, 4, 16, 32, 64, 256), {"on the first k": [], "on the rest": []}
     for k in counts:
         part = along(test.images - mean, gradients, k)
         lines["on the first k"].append(100 * attacks.accuracy(network, part + mean, test.labels))
@@ -572,7 +570,7 @@ def answer(guess):
     plots.show(torch.cat([eight, (0.5 + 5 * (eight - 0.5)).clamp(0, 1)]), columns=8, size=1.1, label=f"your guess: {guess} %")
     return f"Measured: {share:.0f} % of the {len(test)} test images of this kind. Shown as they are, we would have said that there is nothing to be learned from them."
 
-# %% [markdown] part="5.10" minutes=3 core=true
+# %% [markdown] part="5.10" minutes=4 core=true
 # ## What follows for explanations
 # **Question.** A network calls a picture a cat, and its explanation is a clean heat map on the cat's face. A second network, as accurate, has an explanation that looks like noise. Name one
 # reason to trust the first explanation more, and one reason not to. What would you measure? (The lecture measures it on the planted images.)
