@@ -2,6 +2,7 @@
 import functools
 
 import ipywidgets as w
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 
@@ -101,7 +102,7 @@ def mixer_picture(example=0, shape="disc", pattern="bar", size=1.0):
     said = {}
     for at, (name, network, colour, hatch) in enumerate((("standard", "planted/standard", CLEAN, ""), ("robust", "planted/robust-l2", ATTACKED, "//"))):
         shares = attacks.scores(network_of(network), x)[0].softmax(0)
-        axes[2].bar(torch.arange(5) - 0.2 + 0.4 * at, shares, 0.4, color=colour, hatch=hatch, label=name)
+        axes[2].bar(np.arange(5) - 0.2 + 0.4 * at, shares.numpy(), 0.4, color=colour, hatch=hatch, label=name)
         said[name] = f"{planted.SHAPES[shares.argmax()]} ({100 * shares.max():.0f} %)"
     axes[2].set(xticks=range(5), xticklabels=planted.SHAPES, ylim=(0, 1.25), yticks=[0, 0.5, 1], title="probabilities")
     axes[2].title.set_fontsize(9)
@@ -123,4 +124,4 @@ def mixer_explorer():
         "shape": w.Dropdown(options=list(planted.SHAPES), description="shape of a"),
         "pattern": w.Dropdown(options=list(planted.SHAPES), value="bar", description="pattern of a"),
         "size": w.FloatSlider(value=1, min=0, max=4, step=0.1, description="size of the pattern (1: as trained on)"),
-    }, [{"size": 0.0}, {"size": 0.3}, {"size": 1.0}], "Feature mixer: a shape under the pattern of another class, and what two networks go by", 1.0)
+    }, [{"size": 0.0}, {"size": 0.3}, {"size": 1.0}], "Mixer explorer: a shape under the pattern of another class, and what two networks go by", 1.0)
