@@ -111,6 +111,14 @@ def _read_planted(split):
     return (some.images * 255).round().byte().permute(0, 2, 3, 1).numpy(), some.labels, planted.SHAPES
 
 
+def _read_made(name):
+    """A training set that `experiments/feature_sets.py` made from the training digits (unit 05)."""
+    def read(split):
+        with np.load(Path(__file__).parent / "sets" / f"{name}.npz") as kept:
+            return kept["images"], kept["labels"], DIGITS
+    return read
+
+
 def imagenet_classes():
     """The 1,000 ImageNet class names in the order of torchvision's networks."""
     from torchvision.models import ResNet18_Weights
@@ -204,6 +212,7 @@ SETS = {
     "cifar10-samples": _Source(_read_samples("cifar10", lambda: CIFAR10, "RGB"), _ALWAYS),
     "fashion-samples": _Source(_read_samples("fashionMNIST", lambda: CLOTHES, "L"), _ALWAYS),
     "planted": _Source(_read_planted),
+    **{name: _Source(_read_made(name), ("train",)) for name in ("digits-rand", "digits-det", "digits-robust", "digits-nonrobust")},
     "imagenet-samples": _Source(_read_samples("imagenet", imagenet_classes, "RGB", _center_crop), _ALWAYS),
     "mnist": _Source(_read_mnist_like("mnist", "MNIST", DIGITS), paths=_idx_paths("MNIST"), download="MNIST", stand_in="mnist5k"),
     "fashion_mnist": _Source(_read_mnist_like("fashion_mnist", "FashionMNIST", CLOTHES), paths=_idx_paths("FashionMNIST"),

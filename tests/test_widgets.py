@@ -10,8 +10,8 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from helpers import attacks, attribution, data, models, plots, widgets
-from helpers.widgets import attack, learning, local, noise, saliency, why
+from helpers import attacks, attribution, data, models, planted, plots, widgets
+from helpers.widgets import attack, features, learning, local, noise, saliency, why
 from helpers.widgets.explorer import Latest, _pictures
 from .test_pictures import as_bytes
 
@@ -408,3 +408,40 @@ def test_the_blind_test_hides_which_is_which_and_keeps_score():
     assert "2 right of 3" in test.score.value
     first, second = why._question(4)[0]
     assert len(first) == len(second) == 8
+
+
+# ---- unit 05 ----
+
+def test_a_made_entry_shows_what_it_was_made_from_and_its_new_label():
+    digits = data.load("mnist5k", "train")
+    original, made = digits[5], data.load("digits-det", "train")[5]
+    words = features.set_picture(example=5, kind="moved towards the next class").words
+    assert f"training digit 5, a {original.labels.item()}, by a change of length {(made.images - original.images).norm():.1f}, and labelled {made.labels.item()}" in words
+    near = data.load("digits-nonrobust", "train")
+    starts = features._starts()
+    assert (near.images - digits.images[starts]).flatten(1).norm(dim=1).max() < 3.1, "the digits that the set started from"
+    words = features.set_picture(example=5, kind="the standard network's features, nearby").words
+    assert f"training digit {starts[5]}, a {digits.labels[starts[5]]}," in words and f"labelled {digits.labels[5]}" in words
+
+
+def test_every_made_set_can_be_leafed_through():
+    for kind, name in features.SETS.items():
+        label = data.load(name, "train").labels[199].item()
+        assert f"and labelled {label}" in features.set_picture(example=199, kind=kind).words
+
+
+def test_all_waves_are_the_digit_and_none_are_its_mean(digits):
+    whole, none = (features.cutoff_picture(image=3, radius=radius).words for radius in (19, 0))
+    network = models.load("mnist5k/standard")
+    mean = digits.images[3:4].mean((2, 3), keepdim=True).expand(1, 1, 28, 28)
+    assert f"at most 19 periods as {plots.verdicts(network, digits.images[3:4], digits.classes)[0].split()[0]} " in whole
+    assert f"at most 0 periods as {plots.verdicts(network, mean, digits.classes)[0]}" in none
+
+
+def test_the_mixer_puts_one_class_under_the_pattern_of_another():
+    words = features.mixer_picture(example=2, shape="ring", pattern="cross", size=1.0).words
+    assert "a ring under the pattern of the cross" in words
+    assert "the standard network says cross" in words and "the robust network says ring" in words
+    x = features._plain("ring")[2] + planted.pattern_of_each_class()[3]
+    shares = attacks.scores(models.load("planted/standard"), x[None]).softmax(1)
+    assert f"cross ({100 * shares[0, 3]:.0f} %)" in words

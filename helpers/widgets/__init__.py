@@ -1,6 +1,7 @@
 """Explorers, one module each; a film player; a picker of images. The pattern is in `explorer.py`, how to add one in CONTRIBUTING.md."""
 from .attack import attack_explorer
 from .explorer import Explorer, Picture
+from .features import cutoff_explorer, mixer_explorer, set_explorer
 from .film import Film
 from .learning import training_film
 from .local import occlusion_explorer, path_explorer, smoothgrad_explorer
@@ -22,4 +23,7 @@ EXPLORERS = {   # by unit: each is tested with and without a browser, and timed 
     "04 line": line_explorer,
     "04 transfer": transfer_explorer,
     "04 blind test": blind_explorer,
+    "05 made sets": set_explorer,
+    "05 cut-off": cutoff_explorer,
+    "05 mixer": mixer_explorer,
 }
