@@ -197,13 +197,14 @@ check("5.3", match)
 # %% check="5.3"
 def check(match):
     arguments(match, "features", "images", "start", "steps", "step_size")
-    # Three features of sixteen pixels, orthonormal: what they do not see must stay as in the start, what they see must become that of the image.
+    # Three features of sixteen pixels, orthonormal but for a factor of 4 (else a gradient would have length 1 before anyone divides it): what they
+    # do not see must stay as in the start, what they see must become that of the image.
     rows = torch.linalg.qr(torch.randn(16, 3, generator=torch.Generator().manual_seed(0))).Q.T
-    calls = []
+    asked = []
 
     def features(x):
-        calls.append(x.detach().clone())
-        return x.flatten(1) @ rows.T
+        asked.append((x.detach() - 0.5).abs().max().item())
+        return 4 * x.flatten(1) @ rows.T
     x, start = images(3, (1, 4, 4), 0.4, 0.6, 1), images(3, (1, 4, 4), 0.4, 0.6, 2)
     start = start + torch.tensor([0.0, 0.05, 0.15]).view(-1, 1, 1, 1) * rows[0].view(1, 4, 4)      # at different distances
     before = x.clone(), start.clone()
@@ -217,8 +218,8 @@ def check(match):
     hidden = lambda z: z.flatten(1) - seen(z) @ rows
     distance = (seen(out) - seen(x)).norm(dim=1)
     begin = (seen(start) - seen(x)).norm(dim=1)
-    if close(hidden(out), hidden(x), 1e-3):
-        raise Wrong("what the features do *not* see is that of `images`; it should have stayed that of `start`. Where do you begin?")
+    if (hidden(out) - hidden(x)).norm(dim=1).max() < 0.04:      # within two steps
+        raise Wrong("what the features do *not* see is that of `images`; it should have stayed that of `start`. Do you begin at `start`, and is the distance that of the features, not that of the images?")
     one = tensor(match(features, x, start, 1, 0.02), x, "the result of one step")
     if ((seen(one) - seen(x)).norm(dim=1) > begin + 0.001).all():
         raise Wrong("the features move away from those of `images`: descend, against the gradient.")
@@ -234,9 +235,11 @@ def check(match):
                     "and is it that of the distance to the features of `images`?")
     if not close(hidden(out), hidden(start), 1e-3):
         raise Wrong("the features fit, but something that they do not see has changed too: move along the gradient only.")
-    edge = tensor(match(features, torch.ones(1, 1, 4, 4), 0.9 * torch.ones(1, 1, 4, 4), 1, 2.0), torch.ones(1, 1, 4, 4))
+    edge = tensor(match(features, torch.ones(1, 1, 4, 4), 0.9 * torch.ones(1, 1, 4, 4), 2, 2.0), torch.ones(1, 1, 4, 4))
     if edge.max() > 1 + 1e-6 or edge.min() < -1e-6:
         raise Wrong("the result leaves [0, 1]: clamp after each step.")
+    if max(asked) > 0.5 + 1e-6:
+        raise Wrong("the result lies in [0, 1], but on the way an image left it: clamp after *each* step, not only after the last.")
     return "what the network cannot tell apart, you can."
 
 # %%
@@ -329,6 +332,10 @@ def check(follows):
         raise Wrong("the two are exchanged: first the shape, then the pattern.")
     if abs(shape - 0.25) < 1e-6 and abs(pattern - 0.75) < 1e-6:
         raise Wrong("what does not follow the shape need not follow the pattern: a network can say something else. Compare with `some.patterns` too.")
+    if abs(shape - 0.375) < 1e-6 and abs(pattern - 0.625) < 1e-6:
+        raise Wrong("what does not follow the pattern need not follow the shape: a network can say something else. Compare with `some.shapes` too.")
+    if abs(shape - pattern) < 1e-6 and abs(shape - 0.25) < 1e-6:
+        raise Wrong("both are the share that follows the shape (here `some.labels` are the shapes): compare once with `some.shapes`, once with `some.patterns`.")
     if abs(shape - 10) < 1e-6 or abs(shape - 25) < 1e-6:
         raise Wrong("these are counts or percentages; wanted are shares, 0 to 1.")
     if abs(shape - 10 / 35) < 1e-3:
@@ -441,6 +448,13 @@ def check(along):
     some = gradients.flatten(1)[:2]
     if close(out, onto(some), 1e-3) or close(out, onto(some / some.norm(dim=1, keepdim=True)), 1e-3):
         raise Wrong("these are the first k gradients themselves: take the directions that are strong in all of them, `torch.linalg.svd`.")
+    if close(out, onto(basis[1:2]), 1e-3) or close(out, onto(basis[2:3]), 1e-3):
+        raise Wrong("this keeps one direction alone: all of the first k are wanted, `directions[:k]`.")
+    centred = (flat - flat.mean(0)) @ basis[:2].T @ basis[:2]
+    if close(out, centred.view_as(x), 1e-3) or close(out, (centred + flat.mean(0)).view_as(x), 1e-3):
+        raise Wrong("the images are centred first: project them as they are (whoever calls takes the mean away, if it is to go).")
+    if close(out, onto(basis[:2]).clamp(0, 1), 1e-3):
+        raise Wrong("the result is clipped to [0, 1]: a projection may leave it. Whoever shows it can clip.")
     _, _, own = torch.linalg.svd(flat, full_matrices=False)
     if close(out, onto(own[:2]), 1e-3):
         raise Wrong("these are the strongest directions of the *images*: take those of the gradients.")
