@@ -85,7 +85,7 @@ def cutoff_explorer():
         "image": ImagePicker(digits(), light_on_dark=True),
         "network": w.Dropdown(options=list(NETWORKS), description="network"),
         "radius": w.IntSlider(value=4, min=0, max=19, description="cut-off (periods per image)"),
-    }, [{"image": 3, "radius": 2}, {"image": 3, "radius": 5}, {"image": 3, "radius": 9}, {"image": 3, "radius": 5, "network": "robust (L2)"}],
+    }, [{"image": 5, "radius": 2}, {"image": 5, "radius": 4}, {"image": 5, "radius": 9}, {"image": 5, "radius": 9, "network": "robust (L2)"}],
         "Cut-off explorer: the low and the high frequencies of a digit, and what a network makes of each")
 
 

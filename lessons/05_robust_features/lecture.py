@@ -59,11 +59,14 @@ for name, some in sets.items():
     plots.show(some.images[:10], [f'"{label}"' for label in some.labels[:10]], label=f"target {name}; above each image its label")
 for name, some in sets.items():
     agreed, true = right(networks["standard"], some.images, some.labels), 100 * (some.labels == digits.labels).float().mean()
-    print(f"target {name}: the standard network agrees with {agreed:.0f} % of the labels; the digit's own class is on {true:.0f} % of them")
-    assert agreed > 85 and true == 0
+    still = right(networks["robust"], some.images, digits.labels), right(networks["robust"], some.images, some.labels)
+    print(f"target {name}: the standard network agrees with {agreed:.0f} % of the labels, and the digit's own class is on {true:.0f} % of them; "
+          f"the robust network still says the own class of {still[0]:.0f} %, the label of {still[1]:.0f} %")
+    assert agreed > 85 and true == 0 and still[0] > 70 > 30 > still[1]
 
 # %% [markdown]
-# To us every label is wrong. To the network that was fooled most are right. **Ask first:** a fresh network is trained on these images and labels, and on nothing else. What will it do with clean digits, judged by their true labels? (Guessing
+# To us nearly every label is wrong: the robust network, asked in our place, still says the digit's own class for three in four or more. To the network that was fooled most labels are right. (Not all changes are small to us: in some digits a
+# stroke appears, look at the 5 with the label 6.) **Ask first:** a fresh network is trained on these images and labels, and on nothing else. What will it do with clean digits, judged by their true labels? (Guessing
 # gives 10 %.)
 
 # %%
@@ -74,7 +77,7 @@ assert right(learned["at random"]) > 50 and 15 < right(learned["the next class"]
 
 # %% [markdown]
 # It reads most of them, and has never seen one with its right label. What did it learn from? Not from the shapes we see: they say nothing about labels drawn at random, and the wrong thing about the others.
-# It learned from what the attack put there; and that works on digits which nobody attacked. So the change was made of something that **is** in digits and belongs to their classes: features, only not ours.
+# It learned from what the attack put there; and that works on digits which nobody attacked. (Did it learn from strokes that we can see? Then it should withstand small changes, as one that learns from shapes does; in the table further down it does not.) So the change was made of something that **is** in digits and belongs to their classes: features, only not ours.
 #
 # | | correlated with the class | still so when the image may be moved by $\epsilon$ |
 # |---|---|---|
@@ -151,21 +154,24 @@ for name, network in networks.items():
     by_features[name] = right(first, clean, truth), 100 * kept.float().mean().item(), right(second, clean, truth)
     print(f"features of the {name} network: {by_features[name][0]:.0f} % with true labels; {by_features[name][1]:.0f} % of the digits fooled; "
           f"trained on those, every label wrong: {by_features[name][2]:.0f} % of {len(truth)} clean 4s and 9s right")
-plots.show(moved[kept][:10], [f'"{"49"[label]}"' for label in taken_for[kept][:10]], label="what the last one learned from (robust network's features)")
+    plots.show(moved[kept][:10], [f'"{"49"[label]}"' for label in taken_for[kept][:10]], label=f"what it learned from ({name} network's features), with the labels, all wrong")
+    assert by_features[name][2] > 85
 
 # %% [markdown]
 # Here, too, what fooled the one is what the other needs. The test is an easier one than the practicum's: the new classifier starts from features that already tell a 4 from a 9; only the last layer is learned from wrong labels.
+# And in the lower row many labels look right to us: what fools the robust network's features is the open or the closed loop itself.
 #
 # ## Keep one kind only
 # A network's last layer sees an image only through its representation $\phi$. Take the *robust* network's $\phi$, start from another digit, and move it until its $\phi$ is that of the digit you want; write that
-# digit's label on it. All that the robust network goes by then fits the label, and the rest is another digit's: a set with (mostly) robust features, $D_R$. Do the same with the *standard* network, and allow a
-# change of 3 only: $D_{NR}$, which to us looks mislabelled.
+# digit's label on it. What the robust network goes by then fits the label, and the rest is another digit's: a set with (mostly) robust features, $D_R$. Do the same with the *standard* network, and allow a
+# change of 3 only: $D_{NR}$, which to us looks mislabelled. With so little room the features are not matched, only brought nearer; how often each network agrees with the labels is printed.
 
 # %%
 made = {"the originals": digits, "robust features": data.load("digits-robust", "train"), "non-robust features": data.load("digits-nonrobust", "train"),
         "at random": sets["at random"], "the next class": sets["the next class"]}
 for name in ("robust features", "non-robust features"):
     plots.show(made[name].images[:10], [f'"{label}"' for label in made[name].labels[:10]], label=name)
+    print(f"{name}: " + ", ".join(f"the {which} network agrees with {right(network, made[name].images, made[name].labels):.0f} % of the labels" for which, network in networks.items()))
 few, sizes, table = test[:150], (0.5, 1.0, 1.5), {}
 published = {"robust features": "85 / 48", "non-robust features": "88 / 1", "at random": "63 / 0", "the next class": "44 / 0"}
 for name, some in made.items():
@@ -175,9 +181,10 @@ print("right (%), trained on    clean    L2 0.5    1.0    1.5      published (CI
 for name, values in table.items():
     print(f"{name:<22} {values[0]:>7.0f} " + " ".join(f"{value:>7.0f}" for value in values[1:]) + f" {published.get(name, '-'):>17}")
 assert table["non-robust features"][0] > 80 and table["non-robust features"][2] < 10 < 40 < table["robust features"][2] < table["the originals"][2] + 5
+assert max(table["at random"][1], table["the next class"][1]) < 15
 
 # %% [markdown]
-# The two sets teach opposite things. From what the standard network sees within a change of 3 one learns to read nine clean digits in ten, and withstands nothing. From what the robust network sees one learns to read nearly
+# The standard network accepts most labels of both sets, the robust one only those of the first. And the two sets teach opposite things. From what the standard network sees within a change of 3 one learns to read nine clean digits in ten, and withstands next to nothing. From what the robust network sees one learns to read nearly
 # all, and to withstand somewhat less than with the originals, without ever having seen an attack or a digit drawn by a hand. (*At random* and *the next class* are the sets from above.)
 #
 # **Where ours differ.** In the paper $D_R$ makes a network *more* robust than the originals do. On digits it does not: here a network trained on the originals withstands small changes anyway. What carries over is the other
@@ -195,7 +202,7 @@ set_explorer()
 
 # %% [markdown]
 # ## Where we know the truth
-# In the `planted` images of unit 02 a **shape** names the class nine times in ten and a **pattern**, too faint to see, names it always. Turn each off, or let them disagree: which one does each network use?
+# In the `planted` images of unit 02 a **shape** names the class nine times in ten and a **pattern**, too faint to see, names it always. Turn each off, or let them disagree: which one does each network use? (Five classes: guessing gives 20 %. Where there is no pattern, the shape always names the class.)
 
 # %%
 P = planted.pattern_of_each_class()
@@ -205,7 +212,9 @@ pattern_only = ground + P[bare.labels]
 of_planted = {"standard": models.load("planted/standard"), "robust": models.load("planted/robust-l2")}
 one, own, other = bare.images[:1], P[bare.labels[:1]], P[(bare.labels[:1] + 1) % 5]
 plots.show(torch.cat([one + own, one, ground[:1] + own, one + other, 0.5 + 40 * own]), ["both", "shape alone", "pattern alone", "another pattern", "a pattern, 40 times"], columns=5, size=1.5)
-uses = {}
+uses, apart = {}, torch.pdist(P.flatten(1))
+print(f"two patterns lie {apart.min():.2f} to {apart.max():.2f} apart (L2)")
+assert 0.605 < apart.min() and apart.max() < 0.625
 print("right (%)   shape and pattern   shape alone   pattern alone   when they disagree: by the shape / by the pattern")
 for name, network in of_planted.items():
     said = attacks.scores(network, against.images).argmax(1)
@@ -216,7 +225,7 @@ assert uses["standard"][4] > 95 and uses["robust"][3] > 90 and uses["standard"][
 
 # %% [markdown]
 # The standard network goes by the pattern, which is the better one; the robust network by the shape, although it is right less often. To an adversary who may change an image by 0.6 the pattern is worth nothing:
-# two patterns lie 0.62 apart, so half of that turns each into a point half way to another. **That is what theory says**: from $\epsilon = 0.31$ on no network can use the pattern and withstand the attack, and for a pattern $s$
+# two patterns lie about 0.62 apart (printed above the table), so half of that turns each into a point half way to another. **That is what theory says**: from $\epsilon = 0.31$ on no network can go by the pattern and withstand the attack, and for a pattern $s$
 # times as large from $0.31\,s$ on. Below that, it *could*.
 #
 # First the networks as they are. On images whose pattern is $s$ times as large, how large a change is needed to fool each one (median of 16)?
@@ -235,11 +244,11 @@ plots.curves(ax, factors, needed | {"half way to another pattern": [0.31 * s for
 plt.show()
 for name, values in needed.items():
     print(f"{name:<10} " + "   ".join(f"s = {s:g}: {value:.2f}" for s, value in zip(factors, values)))
-assert all(value < 0.31 * s for s, value in zip(factors, needed["standard"])) and min(needed["robust"]) > 0.6
+assert all(value < 0.31 * s for s, value in zip(factors, needed["standard"])) and min(needed["robust"]) > 0.6 and needed["standard"][3] > 1.5 * needed["standard"][1] and needed["robust"][3] < needed["robust"][0]
 
 # %% [markdown]
-# The standard network withstands far less than the line: half way is what no network that goes by the pattern can exceed, not what one reaches. With a larger pattern it withstands more. The robust network needs about the same
-# whatever the pattern's size: another sign that it goes by something else.
+# The standard network withstands far less than the line: half way is what no network that goes by the pattern can exceed, not what one reaches. With a larger pattern it withstands more. For the robust network it takes about 1
+# whatever the pattern's size (a little less with a larger one): another sign that it goes by something else.
 #
 # Then the training: networks trained at sizes of $\epsilon$ on images with patterns of several sizes, asked where shape and pattern disagree.
 
@@ -262,11 +271,12 @@ for row in rows:
           f"right under that attack: {per_cent(row['attacked in training']):>5}")
 found = {(row["size"], row["eps over half the distance"]): row["pattern"]["share"] for row in rows}
 assert all(value < 0.3 for (_, share), value in found.items() if share >= 1) and found.get((4.0, 0.25), 1) > 0.9
+assert all(row["shape"]["share"] > 0.6 for row in rows if row["eps over half the distance"] == 0.5) and all(row["attacked in training"] < 0.3 for row in rows if row["eps"] > 1)
 
 # %% [markdown]
 # There is a switch, and not the size of the attack decides but its size against the pattern's: trained at 0.31, a network keeps the large pattern, and withstands; the small one, which 0.31 can erase, it gives up. Theory says where the
-# switch lies at the latest: at half the distance and beyond, no network goes by the pattern. These let go earlier: at half of that, most go by the shape already. Why so early is not measured here. (Trained at 1.24 against the large pattern, this
-# small network is left with guessing: the shape does not withstand so much, either.)
+# switch lies at the latest: at half the distance and beyond, no network goes by the pattern and withstands. These let go earlier: at half of that, most of their answers go by the shape already. Why so early is not measured here. (Trained at 1.24 against the large pattern, this
+# small network is left with guessing: it finds nothing that withstands so much.)
 
 # %%
 from helpers.widgets import mixer_explorer
@@ -325,7 +335,7 @@ for name, network in in_colour.items():
 assert left["robust"] < left["standard"] < 16
 
 # %% [markdown]
-# Along the standard network's directions there is nothing of the picture that we could see; take them away, and we hardly see a difference, but the network loses pictures that it had right. Along the robust network's directions lie coarse
+# Along the standard network's directions there is nothing of the picture that we could see; take them away, and we see the same picture with a little noise, but the network loses pictures that it had right. Along the robust network's directions lie coarse
 # patches in the picture's colours, and without them the picture is spoilt for us, too. The first directions *alone* are not enough here for either: twenty pictures give at most 180 of 3,072, too few to carry a class. (Twenty
 # pictures prove little. They are enough to see the difference in kind.)
 #
@@ -382,10 +392,11 @@ plots.show(torch.cat([seen, (0.5 + 5 * (seen - 0.5)).clamp(0, 1)]), ["above 12"]
 on_empty = trained_on(empty(digits.images), digits.labels, epochs=8, shift=0)
 strength = 100 * ((empty(test.images) - 0.5).square().sum() / (test.images - test.images.mean((2, 3), keepdim=True)).square().sum()).sqrt().item()
 print(f"the change of brightness left is {strength:.0f} % of the original's; a fresh network trained on such images reads {right(on_empty, empty(test.images)):.0f} % of such test images, and {right(on_empty):.0f} % of the digits as they are")
-assert right(on_empty, empty(test.images)) > 60 and strength < 20
+assert right(on_empty, empty(test.images)) > 60 > right(on_empty) + 10 and strength < 20
 
 # %% [markdown]
-# From what looks like an empty grey page to us it reads most digits. (They are not empty: five times as strong, outlines appear. But a picture shown as it is would have told us that there is nothing to be learned.)
+# From what is an almost empty grey page to us it reads most digits. (Almost: look closely, and some outlines are there; five times as strong, all are. How little we see says nothing about how much a network can learn from it.) On the
+# digits as they are it is far worse.
 #
 # ## What follows for explanations
 # We like an explanation that looks clean. The planted images let us ask whether it is *true*: we know that the standard network goes by the pattern wherever there is one, whatever the shape. Two explanations of that network, and the same of the robust one:
@@ -421,8 +432,8 @@ for name, values in scored.items():
 assert scored["standard"][0] < 100 * area < 35 < scored["standard"][1] < scored["robust"][1] and max(map(abs, scored["standard"][2:])) < 0.2
 
 # %% [markdown]
-# The gradient of the standard network looks like noise, and puts less on the shape than the shape's area: it is right that the shape does not decide here. It does not show us the pattern, either. The integrated gradients draw
-# a clean cross, ring, cross, of a network for which they decide nothing: the factor $x - b$ is large there for any network. For the robust network the same picture is true.
+# The gradient of the standard network looks like noise, and puts less on the shape than the shape's area: it is right that the shape does not decide here. Of the pattern it shows next to nothing, either (a map that is the pattern would have a cosine of 1). The integrated gradients draw
+# a cross, a ring, a cross, of a network for which they decide nothing: the factor $x - b$ is large there for any network. For the robust network the same drawing, cleaner, is true.
 #
 # So a clean map may mean that the network goes by what we see, or that the method draws what we see, and the picture alone does not say which. And if a network's accuracy lives in patterns, directions and waves that mean nothing
 # to us, an honest explanation of it cannot look clean. What can be measured: whether the map changes with the network (1.13), whether the output falls when what it marks is taken away (2.4), and, where the truth is known, whether it

@@ -140,9 +140,24 @@ def match_unclamped(features, images, start, steps, step_size):
     return descend(features, features(images), start, steps, step_size, clamp=False)
 
 
+@wrong("5.3", "not only after the last")
+def match_clamped_at_the_end(features, images, start, steps, step_size):
+    return descend(features, features(images), start, steps, step_size, clamp=False).clamp(0, 1)
+
+
 @wrong("5.3", "by its own L2 length")
 def match_without_unit_steps(features, images, start, steps, step_size):
-    return descend(features, features(images), start, steps, 10 * step_size, unit=False)
+    return descend(features, features(images), start, steps, step_size, unit=False)
+
+
+@wrong("5.3", "not that of the images")
+def match_the_images(features, images, start, steps, step_size):
+    return descend(lambda x: x.flatten(1), images.flatten(1), start, steps, step_size)
+
+
+@wrong("5.3", "not that of the images")
+def match_the_other_way(features, images, start, steps, step_size):
+    return descend(features, features(start), images, steps, step_size)
 
 
 @wrong("5.3", "share")
@@ -208,6 +223,18 @@ def follows_exchanged(model, some):
 def follows_complement(model, some):
     shape = share(said(model, some.images) == some.shapes)
     return shape, 1 - shape
+
+
+@wrong("5.5", "need not follow the shape")
+def follows_complement_of_the_pattern(model, some):
+    pattern = share(said(model, some.images) == some.patterns)
+    return 1 - pattern, pattern
+
+
+@wrong("5.5", "once with `some.patterns`")
+def follows_labels_twice(model, some):
+    now = said(model, some.images)
+    return share(now == some.shapes), share(now == some.labels)
 
 
 @wrong("5.5", "counts or percentages")
@@ -307,6 +334,22 @@ def along_by_left_vectors(images, gradients, k):
 @wrong("5.7", "the directions are its *rows*")
 def along_columns(images, gradients, k):
     return projected(images, right_vectors(gradients)[:, :k].T)
+
+
+@wrong("5.7", "one direction alone")
+def along_the_kth(images, gradients, k):
+    return projected(images, right_vectors(gradients)[k - 1:k])
+
+
+@wrong("5.7", "the images are centred first")
+def along_centred_images(images, gradients, k):
+    mean = images.mean(0)
+    return projected(images - mean, right_vectors(gradients)[:k]) + mean
+
+
+@wrong("5.7", "clipped to [0, 1]")
+def along_clipped(images, gradients, k):
+    return projected(images, right_vectors(gradients)[:k]).clamp(0, 1)
 
 
 @wrong("5.7", "the first k gradients themselves")
