@@ -115,13 +115,19 @@ for name, values in by_size.items():
 # classifier on a network's frozen features, fooled by PGD, the fooled images kept with the label that they were taken for; a new linear classifier learns from these (over 70 %). Both, with the full CIFAR-10:
 
 # %%
-for row in rows_of("cats_and_dogs", "CIFAR-10, python -m experiments.cats_and_dogs"):
+rows = rows_of("cats_and_dogs", "CIFAR-10, python -m experiments.cats_and_dogs")
+for row in rows:
     size = f", eps {row['eps']:g}, {per_cent(row['fooled'])} fooled" if "eps" in row else ""
     true = f", {per_cent(row['clean, true labels'])} when trained on true labels" if "clean, true labels" in row else ""
     print(f"   {row['what']}{size}: {per_cent(row['clean'])} of {row['clean']['n']} clean test pictures right{true}; published: {per_cent(row.get('published'))}")
+wrong = [row["clean"]["share"] for row in rows if row["what"].endswith("every label wrong")]
+assert min(wrong) < 0.5 and 0.6 < max(wrong) < 0.7 and all(row["clean"]["share"] > 0.9 for row in rows if "linear" in row["what"])
 
 # %% [markdown]
-# The hands-on version runs here, with 4s and 9s: on the frozen features of the two networks of digits.
+# The hands-on version gives more than was published. **The practicum's 78 % is not reached:** two pictures in three at best, less than guessing with the smallest attack. It is *the next class* again: what looks like a cat is always called a dog, and
+# a network that goes by the shapes is wrong. Our network is small, and had 12 epochs; what of this costs the rest was not found out.
+#
+# The hands-on version runs here, too, with 4s and 9s: on the frozen features of the two networks of digits.
 
 # %%
 def pair(some):
