@@ -166,11 +166,13 @@ assert training_errors == sorted(training_errors, reverse=True) and all(row["our
 # %%
 ts = torch.linspace(-0.5, 0.5, 81)
 four = test[test.labels == 4][8:9]
+lasts = []
 figure, axes = plt.subplots(1, 3, figsize=(10, 3), sharey=True, layout="constrained")
 for ax, (name, network) in zip(axes, {"fully connected": mlp, "standard CNN": model, "robust CNN": robust}.items()):
     way = input_gradient(network, four.images, four.labels).sign()
     z = attacks.scores(network, four.images + ts.view(-1, 1, 1, 1) * way)
     z = z - z.mean(1, keepdim=True)
+    lasts.append(z[-1])
     for c in range(10):
         ax.plot(ts, z[:, c], color=plots.CLEAN if c == 4 else plots.ATTACKED if c == z[-1].argmax() else "#999999", linestyle="-" if c == 4 else "--", linewidth=2 if c == 4 else 1)
     wins = ts[z.argmax(1) == 4]
@@ -178,9 +180,8 @@ for ax, (name, network) in zip(axes, {"fully connected": mlp, "standard CNN": mo
     ax.axvspan(wins.min(), wins.max(), color="0.9")
     ax.set(xlim=(-0.5, 0.5), xlabel="t", ylabel="logit minus their mean" if ax is axes[0] else "")
     ax.set_title(f"{name}: a 4 from {wins.min():.2f} to {wins.max():.2f}", fontsize=9)
-for ax, network in zip(axes, (mlp, model, robust)):      # now that all have their common limits
-    z = attacks.scores(network, four.images + 0.5 * input_gradient(network, four.images, four.labels).sign())[0]
-    plots.name_ends(ax, z - z.mean())
+for ax, last in zip(axes, lasts):      # now that all have their common limits
+    plots.name_ends(ax, last)
 plt.show()
 
 # %% [markdown]
