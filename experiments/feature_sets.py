@@ -21,13 +21,13 @@ from helpers import attacks, data, measure, models
 from helpers._files import whole
 from helpers.recipes import RECIPES, settings
 from helpers.training import train
-from helpers.visualisation import features, invert, maximize
+from helpers.visualisation import invert
 
 ROOT = Path(__file__).parent.parent
 OUT, RESULTS = ROOT / "helpers" / "sets", ROOT / "results" / "features_cifar10.json"
 DIGITS = dict(eps=3.0, attack_steps=40, steps=100, step_size=0.5, near=3.0)
 CIFAR10 = dict(eps=0.5, attack_steps=10, steps=30, step_size=0.5)
-PICTURES, EPOCHS, ATTACKED, EPS = 5000, 24, 1000, 0.25
+PICTURES, EPOCHS, ATTACKED, EPS = 5000, 48, 1000, 0.25
 PUBLISHED = {"originals": None, "robust": (0.85, 0.48), "nonrobust": (0.88, 0.01), "rand": (0.63, 0.0), "det": (0.44, 0.0)}
 
 
@@ -46,14 +46,8 @@ def made(kind, plain, robust, images, labels, *, eps, attack_steps, steps, step_
     if kind in ("rand", "det"):
         targets = drawn if kind == "rand" else (labels + 1) % 10
         return in_parts(lambda x, t: attacks.pgd(plain, x, t, eps=eps, norm="l2", steps=attack_steps, decay=True, targeted=True), images, targets), targets
-    network = {"robust": robust, "nonrobust": plain}[kind]
-
-    def matched(x, begin):
-        if kind == "robust" or near is None:
-            return invert(network, x, begin, steps=steps, step_size=step_size)
-        wanted = features(network, x)
-        return maximize(lambda z: -(features(network, z) - wanted).norm(dim=1), begin, steps=steps, step_size=0.1, eps=near)
-    return in_parts(matched, images, start), labels
+    network, limit = {"robust": (robust, None), "nonrobust": (plain, near)}[kind]
+    return in_parts(lambda x, begin: invert(network, x, begin, steps=steps, step_size=step_size, eps=limit), images, start), labels
 
 
 def keep(name, images, labels):

@@ -125,10 +125,11 @@ def class_traversal(model, images, targets, *, eps=40.0, step_size=1.0, steps=60
     return torch.stack(path) if path else images.detach().expand(steps + 1, *images.shape).clone()
 
 
-def invert(model, images, start, *, steps=200, step_size=1.0, bounds=(0, 1), generator=None, callback=None):
+def invert(model, images, start, *, steps=200, step_size=1.0, eps=None, bounds=(0, 1), generator=None, callback=None):
     """Images that begin as `start` and end with nearly the representation of `images` (Engstrom et al. 2019, section 4.1).
 
-    Minimises |features(x) - features(images)| / |features(images)|, which the callback sees with its sign turned.
+    Minimises |features(x) - features(images)| / |features(images)|, which the callback sees with its sign turned; the nearest iterate
+    is returned. eps: the largest L2 distance from the start, one number or one per sample; None for no limit.
     """
     wanted = features(model, images)
 
@@ -141,7 +142,7 @@ def invert(model, images, start, *, steps=200, step_size=1.0, bounds=(0, 1), gen
         best, nearest = torch.where(broadcast(values > nearest, x), x, best), torch.maximum(values, nearest)
         if callback:
             callback(step, x, values)
-    maximize(closeness, start, steps=steps, step_size=step_size, bounds=bounds, generator=generator, callback=keep)
+    maximize(closeness, start, steps=steps, step_size=step_size, eps=eps, bounds=bounds, generator=generator, callback=keep)
     return best
 
 

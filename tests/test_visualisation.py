@@ -120,6 +120,8 @@ def test_inversion_finds_the_features_again(digits):
     away = [(vis.features(robust, z) - vis.features(robust, wanted)).norm(dim=1) / vis.features(robust, wanted).norm(dim=1) for z in (start, found)]
     assert (away[1] < 0.3 * away[0]).all()
     assert torch.allclose(-torch.stack(seen).amax(0), away[1], atol=1e-4), "the nearest one seen is returned"
+    near = vis.invert(robust, wanted, start, steps=20, step_size=0.5, eps=torch.tensor([0.5, 1.0, 2.0]))
+    assert torch.allclose((near - start).flatten(1).norm(dim=1), torch.tensor([0.5, 1.0, 2.0]), atol=0.05), "no farther than asked, and as far"
 
 
 # ---- the Fourier parametrisation ----
