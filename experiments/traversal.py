@@ -2,7 +2,7 @@
 
     python -m experiments.traversal        about 3 minutes on one core; writes results/traversal.json, and goes on where it was stopped
 
-Class traversal: from a test digit of `mnist5k` 40 steps of L2 length 0.5 (and on to 120 for the noise) uphill on the target's score before the softmax, for
+Class traversal: from a test digit of `mnist5k` 20 and 40 steps of L2 length 0.5 (and on to 120 for the noise) uphill on the target's score before the softmax, for
 mnist5k/robust-l2 and mnist5k/standard, which are the same but for their training. The results are judged by who had no part in it:
   network   mnist/standard: another and larger network, trained on other digits and as usual. It says the target.
   neighbour the nearest (L2) of 4,000 real training digits is one of the target.
@@ -23,6 +23,7 @@ from helpers.visualisation import class_traversal
 RESULTS = Path(__file__).parent.parent / "results" / "traversal.json"
 NETWORKS = {"robust": "mnist5k/robust-l2", "standard": "mnist5k/standard"}
 PER_CLASS, STEP, STEPS, LONG = 40, 0.5, 40, 120
+HALFWAY = 20        # where it is judged as well: further on, other networks believe the standard network, too
 SHIFTS, SHIFTED = (0, 2, 4, 6), 10      # pixels that digits are moved off their centre; so many of each class
 LOOKED_AT = (10, 20, 40, 80, 120)       # steps at which the noise is measured
 KINDS = ("itself", "network", "neighbour", "both", "near")
@@ -68,10 +69,12 @@ def from_one_class(name, source, judges):
     """The row of the table: from the digits of one class to each other class."""
     test, model = data.load("mnist5k"), models.load(NETWORKS[name])
     x, targets = pairs(test[test.labels == source][:PER_CLASS])
-    there = class_traversal(model, x, targets, of="logit", step_size=STEP, steps=STEPS)[-1]
-    said, distance = judges(model, there, targets)
-    hits = {kind: [int(values[targets == t].sum()) if t != source else None for t in range(10)] for kind, values in said.items()}
-    return {"network": name, "from": source, "digits": PER_CLASS, "hits": hits, "median_distance": round(distance.median().item(), 2)}
+    path, row = class_traversal(model, x, targets, of="logit", step_size=STEP, steps=STEPS), {"network": name, "from": source, "digits": PER_CLASS}
+    for when, step in (("end", STEPS), ("halfway", HALFWAY)):
+        said, distance = judges(model, path[step], targets)
+        hits = {kind: [int(values[targets == t].sum()) if t != source else None for t in range(10)] for kind, values in said.items()}
+        row[when] = {"hits": hits, "median_distance": round(distance.median().item(), 2), "median_length": round((path[step] - x).flatten(1).norm(dim=1).median().item(), 2)}
+    return row
 
 
 def off_centre(name, pixels, judges):
@@ -107,7 +110,7 @@ def verdicts(table):
     """Each published observation, what ours says of it, and the figures it rests on."""
     def of(name, sources, targets, kind):
         rows = [row for row in table["pairs"] if row["network"] == name and row["from"] in sources]
-        counted = [(row["hits"][kind][t], row["digits"]) for row in rows for t in targets if t != row["from"]]
+        counted = [(row["end"]["hits"][kind][t], row["digits"]) for row in rows for t in targets if t != row["from"]]
         return share(sum(h for h, _ in counted), sum(n for _, n in counted))
 
     def apart(high, low):
@@ -118,9 +121,9 @@ def verdicts(table):
                 "needs": "readable for over half on the robust network, and for clearly more than on the standard one",
                 "verdict": "confirmed" if five["robust"]["interval"][0] > 0.5 and apart(five["robust"], five["standard"]) else
                            "in part" if apart(five["robust"], five["standard"]) else "not confirmed"})
-    for to, where in ((([0]), "to 0"), (every, "to any digit")):
+    for to, where in (((0,), "to 0"), (every, "to any digit")):
         good, bad = of("robust", (2, 5, 6, 8), to, "both"), of("robust", (4,), to, "both")
-        each = {str(s): of("robust", (s,), to, "both") for s in every if list(to) != [s]}
+        each = {str(s): of("robust", (s,), to, "both") for s in every if to != (s,)}
         worst = min(each, key=lambda s: each[s]["share"])
         out.append({"observation": f"from 2, 5, 6 and 8 it works, from 4 badly ({where})", "from 2, 5, 6, 8": good, "from 4": bad, "worst source": int(worst),
                     "each": each, "needs": "the intervals of the two do not overlap",
@@ -137,7 +140,7 @@ def verdicts(table):
 
 
 def main():
-    settings = {"per_class": PER_CLASS, "step": STEP, "steps": STEPS, "judge": "mnist/standard"}
+    settings = {"per_class": PER_CLASS, "step": STEP, "steps": STEPS, "halfway": HALFWAY, "judge": "mnist/standard"}
     table = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
     if table.get("settings") != settings:
         table = {"settings": settings, "networks": NETWORKS, "usual_distance": None, "pairs": [], "off_centre": [], "running_on": []}

@@ -6,6 +6,7 @@ from .learning import training_film
 from .local import occlusion_explorer, path_explorer, smoothgrad_explorer
 from .noise import noise_explorer
 from .picker import ImagePicker
+from .robust import dashboard_explorer, duel_explorer, traversal_explorer, traversal_film
 from .saliency import colour_saliency_explorer, saliency_explorer
 from .why import blind_explorer, dimension_explorer, line_explorer, linear_explorer, transfer_explorer
 
@@ -22,4 +23,7 @@ EXPLORERS = {   # by unit: each is tested with and without a browser, and timed 
     "04 line": line_explorer,
     "04 transfer": transfer_explorer,
     "04 blind test": blind_explorer,
+    "06 traversal": traversal_explorer,
+    "06 duel": duel_explorer,
+    "06 training": dashboard_explorer,
 }
