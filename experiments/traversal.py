@@ -4,9 +4,9 @@
 
 Class traversal: from a test digit of `mnist5k` 20 and 40 steps of L2 length 0.5 (and on to 120 for the noise) uphill on the target's score before the softmax, for
 mnist5k/robust-l2 and mnist5k/standard, which are the same but for their training. The results are judged by who had no part in it:
-  network   mnist/standard: another and larger network, trained on other digits and as usual. It says the target.
+  judge     mnist/standard: another and larger network, trained on other digits and as usual. It says the target.
   neighbour the nearest (L2) of 4,000 real training digits is one of the target.
-  both      network and neighbour agree that it is the target: what is called "readable" here.
+  both      judge and neighbour agree that it is the target: what is called "readable" here.
   near      that nearest digit is as near as those of 95 % of real test digits are to theirs.
 The published observations are an article's, on its own networks; what each verdict needs stands in `verdicts`. Shares have 95 % intervals (Wilson).
 """
@@ -26,7 +26,6 @@ PER_CLASS, STEP, STEPS, LONG = 40, 0.5, 40, 120
 HALFWAY = 20        # where it is judged as well: further on, other networks believe the standard network, too
 SHIFTS, SHIFTED = (0, 2, 4, 6), 10      # pixels that digits are moved off their centre; so many of each class
 LOOKED_AT = (10, 20, 40, 80, 120)       # steps at which the noise is measured
-KINDS = ("itself", "network", "neighbour", "both", "near")
 
 
 class Judges:
@@ -42,9 +41,9 @@ class Judges:
     def __call__(self, model, images, targets):
         """What each says of every image, bool N, and the distances to the nearest real digits."""
         kind, distance = self.nearest(images)
-        network = attacks.fooled(self.network, images, targets, targeted=True)
-        said = {"itself": attacks.fooled(model, images, targets, targeted=True), "network": network, "neighbour": kind == targets,
-                "both": network & (kind == targets), "near": distance <= self.usual}
+        judge = attacks.fooled(self.network, images, targets, targeted=True)
+        said = {"itself": attacks.fooled(model, images, targets, targeted=True), "judge": judge, "neighbour": kind == targets,
+                "both": judge & (kind == targets), "near": distance <= self.usual}
         return said, distance
 
 
@@ -85,7 +84,7 @@ def off_centre(name, pixels, judges):
     said, _ = judges(model, there, targets)
     looked, _ = judges(model, moved(there, -pixels), targets)       # the judges see it where digits are wont to be
     return {"network": name, "pixels": pixels, "itself": share(int(said["itself"].sum()), len(x)),
-            **{kind: share(int(looked[kind].sum()), len(x)) for kind in ("network", "both")}}
+            **{kind: share(int(looked[kind].sum()), len(x)) for kind in ("judge", "both")}}
 
 
 def running_on(name, judges):

@@ -260,18 +260,17 @@ check("6.4", safe)
 # %% check="6.4"
 def check(safe):
     arguments(safe, "model", "images", "labels", "several")
-    eye = torch.eye(6).view(6, 1, 2, 3)
-    x, y = 0.9 * eye, torch.tensor([0, 1, 2, 3, 4, 0])       # the last one is misread as it is
-    strange, calls = [], []
+    eye = torch.eye(7).view(7, 1, 7, 1)
+    x, y = 0.9 * eye, torch.tensor([0, 1, 2, 3, 4, 0, 1])       # the last two are misread as they are
+    strange = []
 
     def turns(table):
         def attack(model, images, labels):
-            calls.append(1)
             said = images.flatten(1).argmax(1)
             strange.extend(row for row in images if not any(torch.equal(row, clean) for clean in x))
             return torch.stack([0.8 * eye[table.get(s, s)] for s in said.tolist()]) if len(said) else images
         return attack
-    first, second = turns({0: 1, 1: 2, 5: 0}), turns({1: 3, 2: 0})     # the first also repairs what was misread
+    first, second = turns({0: 1, 1: 2, 5: 0}), turns({1: 3, 2: 0, 5: 0})       # both also repair one that was misread
     before = x.clone()
     out = safe(Pixels(), x, y, [first, second])
     untouched((x, before))
@@ -279,22 +278,26 @@ def check(safe):
         raise WrongType("one number came: wanted is a verdict for each image, N truth values. The smallest of the attacks' accuracies would flatter: each attack fools other images.")
     if isinstance(out, torch.Tensor) and out.dtype != torch.bool:
         raise WrongType(f"the verdicts came as {out.dtype}, wanted are truth values: `==` and `&` give them.")
-    wanted = torch.tensor([False, False, False, True, True, False])
+    wanted = torch.tensor([False, False, False, True, True, False, False])
     tensor(out, wanted)
-    for wrong, words in ((~wanted, "these are the images that are *fooled*: wanted are those that are safe."),
-                         (torch.tensor([False, False, False, True, True, True]), "an image that is misread as it is counts as safe: compare with `labels`, not with the clean prediction, and test the clean images, too."),
-                         (torch.tensor([False, True, False, True, True, False]) | torch.tensor([True, False, True, False, False, True]), "an image is safe here if it withstands *one* of the attacks: every attack must fail (`&`)."),
-                         (torch.tensor([True, False, False, True, True, False]), "only the last attack counts: keep what the earlier ones found (`good = good & ...`)."),
-                         (torch.tensor([False, False, True, True, True, False]), "only the first attack counts. Is the `return` inside the loop?"),
-                         (torch.tensor([False, False, True, True, True, True]), "only the first attack counts, and clean images are not tested. Is the `return` inside the loop?")):
+    for safe_ones, words in (((0, 1, 2, 5, 6), "these are the images that are *fooled*: wanted are those that are safe."),
+                             ((3, 4, 5), "an image that is misread as it is counts as safe, because the attacks happen to repair it: test the clean images, too."),
+                             ((3, 4, 6), "an image that is misread, always in the same way, counts as safe: compare with `labels`, not with the clean prediction."),
+                             ((0, 1, 2, 3, 4, 5), "an image is safe here if it withstands *one* of the attacks: every attack must fail (`&`)."),
+                             ((0, 1, 2, 3, 4), "an image is safe here if it withstands *one* of the attacks, or none: every attack must fail (`&`)."),
+                             ((0, 3, 4), "only the last attack counts: keep what the earlier ones found (`good = good & ...`)."),
+                             ((2, 3, 4), "only the first attack counts. Is the `return` inside the loop?"),
+                             ((2, 3, 4, 5), "only the first attack counts, and clean images are not tested. Is the `return` inside the loop?")):
+        wrong = torch.zeros(7, dtype=torch.bool)
+        wrong[list(safe_ones)] = True
         if torch.equal(out, wrong):
             raise Wrong(words)
     if strange:
         raise Wrong("an attack got images that another attack had made: each begins at the clean images, or the change grows beyond eps.")
     if not torch.equal(out, wanted):
-        raise Wrong(f"of six images these are safe: {wanted.tolist()}; yours: {out.tolist()}.")
+        raise Wrong(f"of seven images these are safe: {wanted.tolist()}; yours: {out.tolist()}.")
     alone = safe(Pixels(), x, y, [])
-    if not torch.equal(alone, torch.tensor([True] * 5 + [False])):
+    if not torch.equal(alone, torch.tensor([True] * 5 + [False] * 2)):
         raise Wrong("without any attack the safe images are those that are read correctly as they are.")
     return "safe means safe from everything that was tried."
 
@@ -646,22 +649,26 @@ def check(traverse):
     long = traverse(net, x, 2, 0.5, 6)
     if long.min() < 0 or long.max() > 1:
         raise Wrong(f"the way leaves [0, 1] (from {long.min():.2f} to {long.max():.2f}): clip after each step.")
-    boxed = x.clone()
-    for _ in range(6):
-        boxed = (boxed + 0.5 * unit).clamp(0, 1)
-    if not close(long[-1:], boxed):
-        raise Wrong("with long steps it ends elsewhere: clip to [0, 1] after *each* step, and go on from there.")
 
     class Bowl(nn.Module):
+        """The score of class 1 is highest at a centre, parts of which lie outside [0, 1]."""
+        centre = torch.linspace(-0.6, 1.6, 16).view_as(x)
+
         def forward(self, z):
-            return torch.stack([z.flatten(1).sum(1), -(z.flatten(1) - 0.5).square().sum(1)], 1)
+            return torch.stack([z.flatten(1).sum(1), -(z - self.centre).flatten(1).square().sum(1)], 1)
+
+    def by_hand(each):
+        way = [z]
+        for _ in range(8):
+            step = Bowl.centre - way[-1]
+            way.append(way[-1] + 0.3 * step / step.norm())
+            way[-1] = way[-1].clamp(0, 1) if each else way[-1]
+        return torch.cat(way)
     z = images(1, low=0.1, high=0.9, seed=4)
     way = traverse(Bowl(), z, 1, 0.3, 8)
-    by_hand = [z]
-    for _ in range(8):
-        step = 0.5 - by_hand[-1]
-        by_hand.append((by_hand[-1] + 0.3 * step / step.norm()).clamp(0, 1))
-    if not close(way, torch.cat(by_hand), 1e-3):
+    if close(way, by_hand(False).clamp(0, 1), 1e-3):
+        raise Wrong("the way itself is not clipped, only what is handed back: clip to [0, 1] after *each* step, and go on from there.")
+    if not close(way, by_hand(True), 1e-3):
         raise Wrong("where the gradient turns on the way, it goes astray: take the gradient anew at each point.")
     return "a way uphill, step by step."
 
