@@ -651,16 +651,16 @@ def check(traverse):
         raise Wrong(f"the way leaves [0, 1] (from {long.min():.2f} to {long.max():.2f}): clip after each step.")
 
     class Bowl(nn.Module):
-        """The score of class 1 is highest at a centre, parts of which lie outside [0, 1]."""
-        centre = torch.linspace(-0.6, 1.6, 16).view_as(x)
+        """The score of class 1 is highest at a centre, parts of which lie outside [0, 1], and falls faster in some directions than in others."""
+        centre, steep = torch.linspace(-0.6, 1.6, 16).view_as(x), torch.tensor([0.2, 3.0] * 8).view_as(x)
 
         def forward(self, z):
-            return torch.stack([z.flatten(1).sum(1), -(z - self.centre).flatten(1).square().sum(1)], 1)
+            return torch.stack([z.flatten(1).sum(1), -(self.steep * (z - self.centre).square()).flatten(1).sum(1)], 1)
 
     def by_hand(each):
         way = [z]
         for _ in range(8):
-            step = Bowl.centre - way[-1]
+            step = Bowl.steep * (Bowl.centre - way[-1])
             way.append(way[-1] + 0.3 * step / step.norm())
             way[-1] = way[-1].clamp(0, 1) if each else way[-1]
         return torch.cat(way)
