@@ -20,7 +20,8 @@ from .picker import ImagePicker
 
 TWO = ("standard", "robust (L2)")       # the same but for their training
 STEPS = 60
-FROM_TO = ((5, 0), (2, 0), (6, 0), (8, 0), (4, 0), (8, 3), (7, 2))
+FROM_TO = ((5, 0), (2, 0), (6, 0), (8, 0), (4, 0), (8, 3))
+EVERY = 3           # the film shows every third step, in sixteen shades of grey: a committed one may have a megabyte
 
 
 # ---- class traversal ----
@@ -100,26 +101,26 @@ def traversal_explorer():
     return TraversalPlayer()
 
 
-def traversal_frames(pairs=FROM_TO, step_size=0.5, steps=STEPS, every=2):
+def traversal_frames(pairs=FROM_TO, step_size=0.5, steps=STEPS, every=EVERY):
     """Pictures of several digits on their way, the standard network above, the robust one below."""
     start = digits()[[_first(source, nth=2) for source, _ in pairs]]
     targets = torch.tensor([target for _, target in pairs])
     paths = [class_traversal(model_of(network), start.images, targets, of="logit", step_size=step_size, steps=steps) for network in TWO]
     for step in range(0, steps + 1, every):
-        figure = Figure(figsize=(0.9 * len(pairs) + 0.7, 2.2))
+        figure = Figure(figsize=(0.875 * len(pairs) + 0.65, 2.2))
         axes = figure.subplots(2, len(pairs))
         figure.subplots_adjust(left=0.11, right=0.99, bottom=0.01, top=0.84, wspace=0.05, hspace=0.05)
         for row, path, network in zip(axes, paths, TWO):
             for ax, image, (source, target) in zip(row, path[step], pairs):
-                show_image(ax, image, f"{source} to {target}" if row is axes[0] else "")
+                show_image(ax, (15 * image).round() / 15, f"{source} to {target}" if network == TWO[0] else "")
             row[0].text(-0.1, 0.5, network.replace(" ", "\n"), transform=row[0].transAxes, ha="right", va="center", fontsize=8)
         figure.suptitle(f"after {step} steps of {step_size}", fontsize=9)
         yield Picture(figure, f"After {step} steps of length {step_size}.", (step + 1) / (steps + 1))
 
 
 def traversal_film():
-    return Film(traversal_frames(), total=STEPS // 2 + 1, name="traversal", fps=6,
-                describe="Film: seven digits on their way to another class, above on the standard network, below on the robust one")
+    return Film(traversal_frames(), total=STEPS // EVERY + 1, name="traversal", fps=5,
+                describe="Film: six digits on their way to another class, above on the standard network, below on the robust one")
 
 
 # ---- the attack duel ----
@@ -268,5 +269,5 @@ def dashboard_explorer():
     return Explorer(dashboard_picture, {
         "epochs": w.IntSlider(value=10, min=2, max=20, description="epochs", continuous_update=False),
         "inner": w.Dropdown(options=list(INNER), value="seven steps", description="inner attack"), "norm": norm, "eps": eps,
-    }, [{"inner": "none"}, {"inner": "one step", "norm": "linf", "eps": 0.2}, {"inner": "seven steps"}],
+    }, [{"inner": "one step", "norm": "linf", "eps": 0.2}, {"inner": "seven steps"}],
         "Training explorer: accuracy clean and attacked, and what the network looks at, epoch by epoch", budget=10)
