@@ -213,7 +213,7 @@ predict("6.3", 50)
 # %% answer="6.3"
 def answer(guess):
     rows = [row for row in measured("overfitting")["rows"] if (row["norm"], row["eps"]) == ("linf", 0.2)]
-    figure, axes = plt.subplots(1, len(rows), figsize=(2.6 * len(rows), 2.6), sharey=True, layout="constrained")
+    figure, axes = plt.subplots(1, len(rows), figsize=(2.1 * len(rows), 2.6), sharey=True, layout="constrained")
     for ax, row in zip(axes, rows):
         for key, label, line in (("clean", "clean", "-"), ("single_step", "under its own step", "--"), ("robust", "under PGD-10", ":")):
             values = [(epoch + 1, 100 * value) for epoch, value in enumerate(row[key]) if value is not None]
@@ -363,14 +363,15 @@ def answer(guess):
 
     def right(made_on, tried_on):
         return 100 * attacks.accuracy(tried_on, attacks.pgd(made_on, test.images, test.labels, eps=2.0, norm="l2", steps=40), test.labels)
-    bars = {"clean": 100 * attacks.accuracy(front, test.images, test.labels), "PGD on it": right(front, front), "PGD on the bare network,\ntried on it": right(model, front), "the bare network": right(model, model)}
-    figure, ax = plt.subplots(figsize=(6.5, 2.6), layout="constrained")
-    ax.bar_label(ax.bar(list(bars), list(bars.values()), color=plots.CLEAN), fmt="%.0f", fontsize=8)
-    ax.plot([1], [guess], "kx", markersize=10, label="your guess")
-    ax.set(ylabel="test digits right (%)", ylim=(0, 112))
+    bars = {"clean": 100 * attacks.accuracy(front, test.images, test.labels), "PGD on it": right(front, front), "PGD on the bare network, tried on it": right(model, front), "no front: PGD": right(model, model)}
+    figure, ax = plt.subplots(figsize=(6.5, 2.2), layout="constrained")
+    ax.bar_label(ax.barh(list(bars), list(bars.values()), color=plots.CLEAN), fmt="%.0f", fontsize=8)
+    ax.plot([guess], [1], "kx", markersize=10, label="your guess")
+    ax.set(xlabel="test digits right (%)", xlim=(0, 112))
+    ax.invert_yaxis()
     ax.legend(fontsize=8)
     return (f"Measured: {bars['PGD on it']:.0f} %, as many as without any attack. Too good: the gradient of rounding is 0 everywhere, so PGD never moves. Examples made on the bare network leave "
-            f"{bars['PGD on the bare network,' + chr(10) + 'tried on it']:.0f} %. When an attack does nothing, look at the gradient before you praise the defence.")
+            f"{bars['PGD on the bare network, tried on it']:.0f} %. When an attack does nothing, look at the gradient before you praise the defence.")
 
 # %% [markdown] exercise="6.7" minutes=6 difficulty=2 core=true
 # ## Through the wall
@@ -512,13 +513,13 @@ for name, network in {"standard": standard, "robust": robust}.items():
 # %% [markdown]
 # <details><summary>What to see</summary>
 #
-# All of them reach their target with a confidence near 100 %. On the standard networks the pictures are what they were, with noise. On the robust ones things change that belong to the class: patches with edges and colours of an animal or a vehicle,
+# All of them reach their target with a confidence near 100 %. On the standard networks the old picture is still there, under what looks mostly like noise. On the robust ones things change that belong to the class: patches with edges and colours of an animal or a vehicle,
 # strokes that close or open a digit. They are not photographs: the network sees the parts, in places where we would not put them. The only cheap way to change a robust network's mind is to change something in the picture.
 # </details>
 
 # %% [markdown] predict="6.10" minutes=4 core=true low=0 high=100 unit="%"
 # ## What does its gradient look like?
-# Practicum VI.1, and the score of unit 02: on `planted` the shape covers about 18 % of a picture, and a network may go by it or by the faint pattern all over. The standard network, which goes by the pattern, has less than that on it.
+# Practicum VI.1, and the score of unit 02: on `planted` the shape covers about a sixth of a picture, and a network may go by it or by the faint pattern all over. The standard network, which goes by the pattern, has less than that on it.
 # **What share of the robust network's plain gradient lies on the shape?**
 
 # %%
