@@ -222,7 +222,7 @@ def epochs_of(inner, norm, eps, epochs):
         worker.join()
 
 
-def dashboard_picture(epochs=10, inner="seven steps", norm="l2", eps=1.5):
+def dashboard_picture(epochs=8, inner="seven steps", norm="l2", eps=1.5):
     """A generator of pictures, one after each epoch: accuracies so far, and gradients now. What was trained once is kept."""
     settings, seen = (epochs, inner, norm, eps), []
     if settings in _finished:
@@ -267,7 +267,7 @@ def dashboard_explorer():
             eps.max, eps.value, eps.min, eps.step, eps.description = 3, 1.5, 0.5, 0.25, "eps (L2 length)"
     norm.observe(sensible_range, "value")
     return Explorer(dashboard_picture, {
-        "epochs": w.IntSlider(value=10, min=2, max=20, description="epochs", continuous_update=False),
+        "epochs": w.IntSlider(value=8, min=2, max=20, description="epochs", continuous_update=False),
         "inner": w.Dropdown(options=list(INNER), value="seven steps", description="inner attack"), "norm": norm, "eps": eps,
     }, [{"inner": "one step", "norm": "linf", "eps": 0.2}, {"inner": "seven steps"}],
         "Training explorer: accuracy clean and attacked, and what the network looks at, epoch by epoch", budget=10)
