@@ -102,6 +102,8 @@ def check(adversarial_step):
     modes, handed = [], []
 
     def attack(model, images, labels):
+        if not torch.is_grad_enabled():
+            raise Wrong("the attack is called under `torch.no_grad()`: it lives on gradients.")
         modes.append(model.training)
         handed.append((images.clone(), labels.clone()))
         F.cross_entropy(model(images), labels, reduction="sum").backward()      # a careless attack: it leaves gradients in the weights
@@ -143,6 +145,9 @@ def check(adversarial_step):
         raise Wrong("the loss is summed over the batch: take the mean, so that the step does not depend on the batch's size.")
     if close(change, gradient(before, moved, said)[0]):
         raise Wrong("the loss is computed for the classes that the network predicts: use `labels`.")
+    weights = before.clone().requires_grad_()
+    if close(change, torch.autograd.grad(F.cross_entropy((moved.flatten(1) @ weights.T).softmax(1), y), weights)[0]):
+        raise Wrong("there is a softmax before the cross-entropy, which has its own: give it the scores as they are.")
     if not close(change, wanted):
         raise Wrong("the weights did not move by the learning rate times the gradient of the mean cross-entropy on the attacked images. Is it one step, with the scores as they are (no softmax)?")
     if not net.asked[-1][0]:
@@ -742,6 +747,8 @@ def check(nearest):
                          (torch.stack([(bank[:, :1] - one[:1]).flatten(1).norm(dim=1) for one in x]).amin(1), "only the first channel is compared: flatten the whole image.")):
         if close(far, wrong):
             raise Wrong(words)
+    if torch.equal(kinds, labels[(x.flatten(1) @ bank.flatten(1).T).argmax(1)]):
+        raise Wrong("these are the images with the largest inner product, which bright ones win: the smallest *distance* is wanted.")
     raise Wrong("the distances are not the smallest Euclidean ones. `torch.cdist(images.flatten(1), bank.flatten(1)).min(1)`?")
 
 # %%

@@ -145,6 +145,23 @@ def step_that_attacks_twice(model, optimizer, images, labels, attack):
     return update(model, optimizer, F.cross_entropy(model(attacked), labels))
 
 
+@wrong("6.1", "under `torch.no_grad()`")
+def step_attacked_without_gradients(model, optimizer, images, labels, attack):
+    model.eval()
+    with torch.no_grad():
+        attacked = attack(model, images, labels)
+    model.train()
+    return update(model, optimizer, F.cross_entropy(model(attacked), labels))
+
+
+@wrong("6.1", "softmax before the cross-entropy")
+def step_with_a_softmax(model, optimizer, images, labels, attack):
+    model.eval()
+    attacked = attack(model, images, labels)
+    model.train()
+    return update(model, optimizer, F.cross_entropy(model(attacked).softmax(1), labels))
+
+
 # ---- 6.4 safe ----
 
 @right("6.4")
@@ -385,6 +402,18 @@ def traverse_clipped_at_the_end(model, image, target, step_size, steps):
     return walk(model, image, target, step_size, steps, clip=False).clamp(0, 1)
 
 
+@wrong("6.11", "change what is already in the list")
+def traverse_in_place(model, image, target, step_size, steps):
+    way, x = [image.clone()], image.clone()
+    for _ in range(steps):
+        gradient, = torch.autograd.grad(model(x.requires_grad_())[0, target], x)
+        x = x.detach_()
+        x += step_size * gradient / gradient.norm()
+        x.clamp_(0, 1)
+        way.append(x)
+    return torch.cat(way)
+
+
 # ---- 6.13 nearest ----
 
 @right("6.13")
@@ -437,6 +466,12 @@ def nearest_l1(images, bank, labels):
 def nearest_rms(images, bank, labels):
     distance, which = (table(images, bank) / images[0].numel() ** 0.5).min(1)
     return labels[which], distance
+
+
+@wrong("6.13", "largest inner product")
+def nearest_by_inner_product(images, bank, labels):
+    which = (images.flatten(1) @ bank.flatten(1).T).argmax(1)
+    return labels[which], (images - bank[which]).flatten(1).norm(dim=1)
 
 
 @wrong("6.13", "should have shape")
