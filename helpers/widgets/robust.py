@@ -21,7 +21,7 @@ from .picker import ImagePicker
 TWO = ("standard", "robust (L2)")       # the same but for their training
 STEPS = 60
 FROM_TO = ((5, 0), (2, 0), (6, 0), (8, 0), (4, 0), (8, 3))
-EVERY = 3           # the film shows every third step, in sixteen shades of grey: a committed one may have a megabyte
+EVERY = 4           # the film shows every fourth step, in sixteen shades of grey: a committed one may have a megabyte
 
 
 # ---- class traversal ----
@@ -119,7 +119,7 @@ def traversal_frames(pairs=FROM_TO, step_size=0.5, steps=STEPS, every=EVERY):
 
 
 def traversal_film():
-    return Film(traversal_frames(), total=STEPS // EVERY + 1, name="traversal", fps=5,
+    return Film(traversal_frames(), total=STEPS // EVERY + 1, name="traversal", fps=4,
                 describe="Film: six digits on their way to another class, above on the standard network, below on the robust one")
 
 

@@ -220,10 +220,10 @@ def answer(guess):
     rows = [row for row in measured("overfitting")["rows"] if (row["norm"], row["eps"]) == ("linf", 0.2)]
     figure, axes = plt.subplots(1, len(rows), figsize=(2.1 * len(rows), 2.6), sharey=True, layout="constrained")
     for ax, row in zip(axes, rows):
-        for key, label, line in (("clean", "clean", "-"), ("single_step", "under its own step", "--"), ("robust", "under PGD-10", ":")):
+        for key, label, line, colour in (("clean", "clean", "-", "C0"), ("single_step", "under its own step", "--", "C1"), ("robust", "under PGD-10", ":", "C2")):
             values = [(epoch + 1, 100 * value) for epoch, value in enumerate(row[key]) if value is not None]
             if values:
-                ax.plot(*zip(*values), line, marker="o" if len(values) == 1 else None, label=label)
+                ax.plot(*zip(*values), line, color=colour, marker="o" if len(values) == 1 else None, label=label)
         ax.set_title(f"{row['inner']}\nat the end {100 * row['test_robust']['share']:.0f} %", fontsize=9)
         ax.set(xlabel="epoch", ylim=(-3, 103))
     one = next(row for row in rows if row["inner"] == "one step")
