@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ._core import broadcast, chunk_size, clip, evaluating, fresh_generator, project, unit_step
+from ._core import broadcast, choose, chunk_size, clip, evaluating, fresh_generator, logit, project, unit_step
 from ._inputs import check_images, per_sample
 from .attacks import pgd
 
@@ -114,13 +114,18 @@ def _value_and_gradient(objective, x):
     return values.detach(), gradient
 
 
-def class_traversal(model, images, targets, *, eps=40.0, step_size=1.0, steps=60, bounds=(0, 1)):
+FOLLOWED = {"cross_entropy": "cross_entropy", "logit": lambda logits, labels: -logit(logits, labels)}
+
+
+def class_traversal(model, images, targets, *, of="cross_entropy", eps=40.0, step_size=1.0, steps=60, bounds=(0, 1)):
     """The whole path of a targeted L2 attack with a large eps: steps + 1 times N x C x H x W, the images themselves first.
 
-    On a robust network the way leads through images of the target class (Santurkar et al. 2019, arXiv:1906.09453).
+    of: what is followed, the target's "cross_entropy" (downhill) or its "logit", the score before the softmax (uphill). step_size: the L2 length
+    of a step, one number or one per image. On a robust network the way leads through images of the target class (Santurkar et al. 2019,
+    arXiv:1906.09453). Raises ValueError for another `of`, and for bad input as attacks do.
     """
     path = []
-    pgd(model, images, targets, eps=eps, norm="l2", step_size=step_size, steps=steps, targeted=True, keep="last", bounds=bounds,
+    pgd(model, images, targets, eps=eps, norm="l2", step_size=step_size, steps=steps, targeted=True, keep="last", bounds=bounds, loss=choose(of, "of", FOLLOWED),
         chunk=max(len(images), 1), callback=lambda step, x, losses: path.append(x.clone()))
     return torch.stack(path) if path else images.detach().expand(steps + 1, *images.shape).clone()
 

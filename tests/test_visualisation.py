@@ -103,6 +103,17 @@ def test_an_objective_must_give_one_value_a_sample():
         vis.maximize(lambda x: x.sum((1, 2, 3)), torch.rand(2, 1, 2, 2), steps=0)
 
 
+def test_class_traversal_of_a_logit_is_a_straight_line_on_a_linear_network():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(16, 3))
+    x = torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(0)) * 0.2 + 0.4
+    path = vis.class_traversal(net, x, torch.tensor([2, 0]), of="logit", step_size=0.05, steps=4)
+    way = net[1].weight.detach()[[2, 0]].view_as(x)
+    way = way / way.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+    assert torch.allclose(path, x + 0.05 * torch.arange(5).view(-1, 1, 1, 1, 1) * way, atol=1e-6)
+    with pytest.raises(ValueError, match="of must be one of"):
+        vis.class_traversal(net, x, torch.tensor([2, 0]), of="probability")
+
+
 def test_class_traversal_returns_its_whole_path(digits):
     robust, x = models.load("mnist5k/robust-l2"), digits.images[:4]
     targets = (digits.labels[:4] + 1) % 10

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from helpers import attacks, attribution, data, models, planted, plots, widgets
-from helpers.widgets import attack, features, learning, local, noise, saliency, why
+from helpers.widgets import attack, features, learning, local, noise, robust, saliency, why
 from helpers.widgets.explorer import Latest, _pictures
 from .test_pictures import as_bytes
 
@@ -445,3 +445,62 @@ def test_the_mixer_puts_one_class_under_the_pattern_of_another():
     x = features._plain("ring")[2] + planted.pattern_of_each_class()[3]
     shares = attacks.scores(models.load("planted/standard"), x[None]).softmax(1)
     assert f"cross ({100 * shares[0, 3]:.0f} %)" in words
+
+
+# ---- unit 06 ----
+
+def test_a_traversal_is_the_librarys_and_its_distance_is_to_real_digits_of_the_target(digits):
+    from helpers.visualisation import class_traversal
+    path, distance = robust._path("robust (L2)", 3, 0, 0.5)
+    network, bank = models.load("mnist5k/robust-l2"), data.load("mnist5k", "train")
+    by_hand = class_traversal(network, digits.images[3:4], torch.tensor([0]), of="logit", step_size=0.5, steps=robust.STEPS)[:, 0]
+    assert torch.equal(path, by_hand) and torch.equal(path[0], digits.images[3])
+    zeros = bank.images[bank.labels == 0]
+    assert distance[20] == pytest.approx((zeros - path[20]).flatten(1).norm(dim=1).min().item(), abs=1e-3)
+    words = robust.traversal_picture(image=3, target="0", step=20).words
+    assert f"is {distance[20]:.1f} away from the nearest real 0." in words and "20 steps of 0.5 towards 0" in words
+
+
+def test_the_traversal_player_plays_its_steps_and_is_saved(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(robust, "STEPS", 6)
+    player = widgets.traversal_explorer()
+    shown(player)
+    assert player.player.max == player.controls["step"].max == 6
+    player.save.click()
+    player.work.wait()
+    assert "saved as traversal.gif" in player.saved.value
+    with Image.open("traversal.gif") as saved:
+        assert saved.n_frames == 4 and saved.info["loop"] == 0
+
+
+def test_the_film_of_traversals_begins_at_the_digits():
+    frames = list(robust.traversal_frames(pairs=((5, 0), (4, 1)), steps=4, every=2))
+    assert [frame.words.split(" of")[0] for frame in frames] == ["After 0 steps", "After 2 steps", "After 4 steps"] and frames[-1].done == 1
+
+
+def test_a_duel_gives_both_networks_the_same_budget(digits):
+    words = robust.duel_picture(image=3, eps=4.0, steps=10, stride=2.0).words
+    assert "10 steps of 0.80, eps 4.00" in words
+    for name in robust.TWO:
+        network = models.load(robust_name(name))
+        result = attacks.pgd(network, digits.images[3:4], digits.labels[3:4], eps=4.0, norm="l2", steps=10, step_size=0.8, keep="last")
+        assert f"the {name} network reads image 3" in words and f"after the attack as {plots.verdicts(network, result, digits.classes)[0]}" in words
+
+
+def robust_name(name):
+    from helpers.widgets.digits import NETWORKS
+    return NETWORKS[name]
+
+
+def test_the_dashboard_shows_each_epoch_and_its_training_ends_with_it():
+    *growing, whole = robust.dashboard_picture(epochs=2, inner="none")
+    assert len(growing) == 1 and growing[0].done == 0.5 and whole.done == 1 and "After epoch 2 of 2" in whole.words
+    assert [page.words for page in robust.dashboard_picture(epochs=2, inner="none")] == [whole.words], "what was trained is kept"
+    before = torch.get_rng_state()
+    looks = robust.epochs_of("seven steps", "l2", 1.5, 5)
+    next(looks)
+    threads = threading.active_count()
+    looks.close()
+    assert threading.active_count() < threads, "whoever stops looking stops the training"
+    assert torch.equal(torch.get_rng_state(), before), "the global random state is left alone"

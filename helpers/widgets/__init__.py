@@ -7,6 +7,7 @@ from .learning import training_film
 from .local import occlusion_explorer, path_explorer, smoothgrad_explorer
 from .noise import noise_explorer
 from .picker import ImagePicker
+from .robust import dashboard_explorer, duel_explorer, traversal_explorer, traversal_film
 from .saliency import colour_saliency_explorer, saliency_explorer
 from .why import blind_explorer, dimension_explorer, line_explorer, linear_explorer, transfer_explorer
 
@@ -26,4 +27,7 @@ EXPLORERS = {   # by unit: each is tested with and without a browser, and timed 
     "05 made sets": set_explorer,
     "05 cut-off": cutoff_explorer,
     "05 mixer": mixer_explorer,
+    "06 traversal": traversal_explorer,
+    "06 duel": duel_explorer,
+    "06 training": dashboard_explorer,
 }

@@ -61,12 +61,7 @@ class Film(w.VBox):
 
     def gif(self):
         """The film as the bytes of an animated GIF that plays for ever."""
-        if not self.frames:
-            raise ValueError("the film has no frames yet; wait until the first one is there.")
-        pages = [Image.open(io.BytesIO(frame)).convert("RGB").quantize(128, dither=Image.Dither.NONE) for frame in self.frames]
-        file = io.BytesIO()
-        pages[0].save(file, "gif", save_all=True, append_images=pages[1:], duration=round(1000 / self.fps), loop=0, optimize=True)
-        return file.getvalue()
+        return animated(self.frames, self.fps)
 
     def still(self, n=6):
         """n frames from first to last, beside each other in rows of three, as PNG bytes."""
@@ -82,14 +77,7 @@ class Film(w.VBox):
 
     def _save(self):
         try:
-            path, number = Path(f"{self.name}.gif"), 1
-            while path.exists():    # never over an earlier one
-                number += 1
-                path = Path(f"{self.name}-{number}.gif")
-            content = self.gif()
-            with whole(path) as part:
-                part.write_bytes(content)
-            self.saved.value = f"<span role='status'>saved as {path}, {len(content) / 1000:.0f} kB, beside this notebook</span>"
+            self.saved.value = save_gif(self.frames, self.name, self.fps)
         except (OSError, ValueError) as error:
             self.saved.value = in_words(error)
 
@@ -106,6 +94,28 @@ class Film(w.VBox):
             display({"text/plain": self.describe, "image/png": base64.b64encode(self.still()).decode()}, raw=True)
             bundle["text/html"] = f"<img alt='{html.escape(self.describe)}' src='data:image/gif;base64,{base64.b64encode(film).decode()}'>"
         return bundle
+
+
+def animated(frames, fps):
+    """PNG bytes as the bytes of an animated GIF that plays for ever."""
+    if not frames:
+        raise ValueError("the film has no frames yet; wait until the first one is there.")
+    pages = [Image.open(io.BytesIO(frame)).convert("RGB").quantize(128, dither=Image.Dither.NONE) for frame in frames]
+    file = io.BytesIO()
+    pages[0].save(file, "gif", save_all=True, append_images=pages[1:], duration=round(1000 / fps), loop=0, optimize=True)
+    return file.getvalue()
+
+
+def save_gif(frames, name, fps):
+    """Write NAME.gif, or NAME-2.gif and so on, never over an earlier one; returns what to tell the learner, as HTML."""
+    path, number = Path(f"{name}.gif"), 1
+    while path.exists():
+        number += 1
+        path = Path(f"{name}-{number}.gif")
+    content = animated(frames, fps)
+    with whole(path) as part:
+        part.write_bytes(content)
+    return f"<span role='status'>saved as {path}, {len(content) / 1000:.0f} kB, beside this notebook</span>"
 
 
 def _png(frame):
