@@ -36,7 +36,8 @@ def make_lab(root, **environment):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     keep = {key: value for key, value in os.environ.items() if not key.startswith(("JUPYTER", "WORKBOOK_PROGRESS", "MPLBACKEND"))}
-    process = subprocess.Popen(["make", "lab", f"VENV={sys.prefix}", f"LAB_OPTIONS=--no-browser --ServerApp.port={port}"],
+    installed = f"--old-file={sys.prefix}/installed"    # however old: installing from a copy of the tree would leave the environment pointing there
+    process = subprocess.Popen(["make", installed, "lab", f"VENV={sys.prefix}", f"LAB_OPTIONS=--no-browser --ServerApp.port={port}"],
                                cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
                                env=keep | environment)
     log = []

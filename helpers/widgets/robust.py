@@ -257,17 +257,17 @@ def _dashboard(settings, seen):
 
 
 def dashboard_explorer():
-    eps = w.FloatSlider(value=1.5, min=0.5, max=3, step=0.25, description="eps (L2 length)", continuous_update=False)
+    eps = w.FloatSlider(value=1.5, min=0.5, max=3, step=0.5, description="eps (L2 length)", continuous_update=False)
     norm = w.Dropdown(options=[("L2", "l2"), ("L-infinity", "linf")], description="norm")
 
     def sensible_range(change):
         if norm.value == "linf":
             eps.min, eps.max, eps.step, eps.value, eps.description = 0.05, 0.4, 0.05, 0.2, "eps (largest pixel change)"
         else:
-            eps.max, eps.value, eps.min, eps.step, eps.description = 3, 1.5, 0.5, 0.25, "eps (L2 length)"
+            eps.max, eps.value, eps.min, eps.step, eps.description = 3, 1.5, 0.5, 0.5, "eps (L2 length)"
     norm.observe(sensible_range, "value")
     return Explorer(dashboard_picture, {
-        "epochs": w.IntSlider(value=8, min=2, max=20, description="epochs", continuous_update=False),
+        "epochs": w.IntSlider(value=8, min=4, max=16, step=4, description="epochs", continuous_update=False),
         "inner": w.Dropdown(options=list(INNER), value="seven steps", description="inner attack"), "norm": norm, "eps": eps,
     }, [{"inner": "one step", "norm": "linf", "eps": 0.2}, {"inner": "seven steps"}],
         "Training explorer: accuracy clean and attacked, and what the network looks at, epoch by epoch", budget=10)
