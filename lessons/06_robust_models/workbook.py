@@ -82,15 +82,16 @@ def check(adversarial_step):
     arguments(adversarial_step, "model", "optimizer", "images", "labels", "attack")
 
     class Moody(nn.Module):
-        """A linear network that notes in which mode it is asked, and what."""
+        """A linear network that notes in which mode it is asked whenever gradients are on."""
 
         def __init__(self):
             super().__init__()
-            self.weights = nn.Parameter(torch.randn(3, 16, generator=torch.Generator().manual_seed(0)))
+            self.weights, self.inside = nn.Parameter(torch.randn(3, 16, generator=torch.Generator().manual_seed(0))), nn.Identity()
             self.asked = []
 
         def forward(self, x):
-            self.asked.append((self.training, x.detach().clone()))
+            if torch.is_grad_enabled():
+                self.asked.append(self.inside.training)
             return x.flatten(1) @ self.weights.T
 
     def gradient(weights, x, y, reduction="mean"):
@@ -104,7 +105,9 @@ def check(adversarial_step):
     def attack(model, images, labels):
         if not torch.is_grad_enabled():
             raise Wrong("the attack is called under `torch.no_grad()`: it lives on gradients.")
-        modes.append(model.training)
+        if not isinstance(model, nn.Module) or images.shape != x.shape:
+            raise Wrong("the attack got its arguments in another order: `attack(model, images, labels)`.")
+        modes.append(model.inside.training)
         handed.append((images.clone(), labels.clone()))
         F.cross_entropy(model(images), labels, reduction="sum").backward()      # a careless attack: it leaves gradients in the weights
         model.asked.clear()
@@ -129,28 +132,32 @@ def check(adversarial_step):
     wanted, loss = gradient(before, moved, y)
     leaked = gradient(before, x, y, "sum")[0]
     clean = gradient(before, x, y)[0]
-    said = (before @ moved.flatten(1).T).argmax(0)
+    said = [(before @ z.flatten(1).T).argmax(0) for z in (moved, x)]
     both = (gradient(before, torch.cat([x, moved]), torch.cat([y, y]))[0], wanted + clean)
     if close(change, torch.zeros_like(change)):
         raise Wrong("the weights are as they were: `loss.backward()`, then `optimizer.step()`.")
     if close(change, wanted + leaked) or close(change, clean + leaked):
         raise Wrong("gradients that the attack left in the weights are in the step: `optimizer.zero_grad()` after the attack, before `loss.backward()`.")
+    if close(change, leaked):
+        raise Wrong("the step is made of what the attack left in the weights: `optimizer.step()` comes before the backward pass. First `optimizer.zero_grad()`, `loss.backward()`, then the step.")
     if close(change, clean):
         raise Wrong("this step is that of the *clean* images: the attack's result is not used.")
     if any(close(change, other) for other in both):
         raise Wrong("the step is one on clean and attacked images together. Some do so (Goodfellow et al. 2015); here the attacked ones alone are wanted.")
     if close(change, -wanted):
         raise Wrong("the weights move uphill: the attack raises the loss, training lowers it.")
+    if close(change, 2 * wanted):
+        raise Wrong("these are two steps with the same gradient: one `optimizer.step()` for each minibatch.")
     if close(change, 6 * wanted):
         raise Wrong("the loss is summed over the batch: take the mean, so that the step does not depend on the batch's size.")
-    if close(change, gradient(before, moved, said)[0]):
+    if any(close(change, gradient(before, moved, other)[0]) for other in said):
         raise Wrong("the loss is computed for the classes that the network predicts: use `labels`.")
     weights = before.clone().requires_grad_()
     if close(change, torch.autograd.grad(F.cross_entropy((moved.flatten(1) @ weights.T).softmax(1), y), weights)[0]):
         raise Wrong("there is a softmax before the cross-entropy, which has its own: give it the scores as they are.")
     if not close(change, wanted):
         raise Wrong("the weights did not move by the learning rate times the gradient of the mean cross-entropy on the attacked images. Is it one step, with the scores as they are (no softmax)?")
-    if not net.asked[-1][0]:
+    if not net.asked[-1]:
         raise Wrong("the step was taken in eval mode: `model.train()` after the attack, or dropout and batch norm never learn.")
     if isinstance(out, torch.Tensor):
         raise WrongType("a tensor came: return `loss.item()`. What hangs on the graph keeps all of it in memory.")
@@ -159,6 +166,9 @@ def check(adversarial_step):
         raise WrongType(f"the loss should come as a float, but `{type(out).__name__}` came.{hint}")
     if abs(out - loss) > 1e-4:
         raise Wrong(f"the weights are right, but the loss returned is {out:.3f} instead of {loss:.3f}, that of the attacked images before the step.")
+    slow, _, _ = one_step(lr=0.02)
+    if not close((before - slow.weights.detach()) / 0.02, wanted, 1e-3):
+        raise Wrong("with another optimizer the step is not the optimizer's: leave it to `optimizer.step()`.")
     return "attack in eval mode, step in train mode, nothing left over."
 
 # %% [markdown]
@@ -272,6 +282,10 @@ def check(safe):
 
     def turns(table):
         def attack(model, images, labels):
+            if not torch.is_grad_enabled():
+                raise Wrong("the attack is called under `torch.no_grad()`: it lives on gradients. Only the network's answers do without.")
+            if not isinstance(model, nn.Module) or images.ndim != 4:
+                raise Wrong("an attack got its arguments in another order: `attack(model, images, labels)`.")
             said = images.flatten(1).argmax(1)
             strange.extend(row for row in images if not any(torch.equal(row, clean) for clean in x))
             return torch.stack([0.8 * eye[table.get(s, s)] for s in said.tolist()]) if len(said) else images
@@ -291,8 +305,10 @@ def check(safe):
                              ((3, 4, 6), "an image that is misread, always in the same way, counts as safe: compare with `labels`, not with the clean prediction."),
                              ((0, 1, 2, 3, 4, 5), "an image is safe here if it withstands *one* of the attacks: every attack must fail (`&`)."),
                              ((0, 1, 2, 3, 4), "an image is safe here if it withstands *one* of the attacks, or none: every attack must fail (`&`)."),
+                             ((0, 2, 3, 4, 5), "an image is safe here if it withstands *one* of the attacks: every attack must fail (`&`), and clean images must be read correctly, too."),
                              ((0, 3, 4), "only the last attack counts: keep what the earlier ones found (`good = good & ...`)."),
-                             ((2, 3, 4), "only the first attack counts. Is the `return` inside the loop?"),
+                             ((0, 3, 4, 5), "only the last attack counts, and clean images are not tested: keep what was found before (`good = good & ...`)."),
+                             ((2, 3, 4), "only the first attack counts. Is the `return` inside the loop? (Or was one attack, the strongest, taken for all images?)"),
                              ((2, 3, 4, 5), "only the first attack counts, and clean images are not tested. Is the `return` inside the loop?")):
         wrong = torch.zeros(7, dtype=torch.bool)
         wrong[list(safe_ones)] = True
@@ -425,7 +441,9 @@ def check(straight_through):
         if not out.requires_grad:
             raise Wrong("no gradient comes through at all: only the *difference* is to be detached; the `images` in the sum must stay as they are.")
         slope, = torch.autograd.grad((out * weights).sum(), x, allow_unused=True)
-        if slope is None or close(slope, torch.zeros_like(slope)):
+        if slope is None:
+            raise Wrong("the result does not hang on `images`, so that no gradient reaches them: only the *difference* is to be detached; the `images` in the sum must stay as they are.")
+        if close(slope, torch.zeros_like(slope)):
             raise Wrong(f"the gradient is 0 ({name}): this is the front as it is. Its own gradient must be cut off (`.detach()`), and that of `images` kept.")
         if close(slope, weights * 2 * kept) or close(slope, weights * (1 + 2 * kept)):
             raise Wrong("the front's own gradient is still in it: detach the whole difference, `(front(images) - images).detach()`.")
@@ -635,6 +653,9 @@ def check(traverse):
         raise Wrong("this is the sign of the gradient (the L-infinity step); divide it by its L2 length instead.")
     if close(out, (x + ks * unit).clamp(0, 1)):
         raise Wrong("the steps are 1 long: multiply by `step_size`.")
+    along = (out[1] - out[0]).mul(unit).sum()
+    if close(out, x + ks * along * unit) and not close(out, wanted):
+        raise Wrong(f"the direction is right, but each step is {along:.4f} long in L2 instead of 0.05: divide the gradient by its L2 length, `gradient.norm()`, and multiply by `step_size`.")
 
     def other(direction, k=4):
         z = x.clone()
@@ -645,6 +666,11 @@ def check(traverse):
         return z
     if close(out[-1:], other(lambda p, z: w[2] - p @ w)):
         raise Wrong("this follows the probability (or the cross-entropy) of the target, in which the other classes have a say: take the score itself, `model(current)[0, target]`, without softmax.")
+    if close(out[-1:], other(lambda p, z: w[(z.flatten(1) @ w.T).argmax()])):
+        raise Wrong("this climbs the score of the class that is ahead: pick the target's, `model(current)[0, target]`.")
+    others = torch.tensor([0, 1, 3])
+    if close(out[-1:], other(lambda p, z: w[2] - w[others[(z.flatten(1) @ w.T)[0, others].argmax()]])):
+        raise Wrong("this climbs the lead over the others (the margin), in which another class has a say: take the score itself, `model(current)[0, target]`.")
     if close(out, x + 0.05 * ks * (w.sum(0) / w.sum(0).norm()).view_as(x)):
         raise Wrong("this climbs the sum of all scores: pick the target's, `model(current)[0, target]`.")
     if close(out, x + 0.05 * ks * (w[0] / w[0].norm()).view_as(x)):
@@ -664,10 +690,10 @@ def check(traverse):
         def forward(self, z):
             return torch.stack([z.flatten(1).sum(1), -(self.steep * (z - self.centre).square()).flatten(1).sum(1)], 1)
 
-    def by_hand(each):
-        way = [z]
+    def by_hand(each, piled=False):
+        way, step = [z], 0
         for _ in range(8):
-            step = Bowl.steep * (Bowl.centre - way[-1])
+            step = step * piled + Bowl.steep * (Bowl.centre - way[-1])
             way.append(way[-1] + 0.3 * step / step.norm())
             way[-1] = way[-1].clamp(0, 1) if each else way[-1]
         return torch.cat(way)
@@ -675,6 +701,8 @@ def check(traverse):
     way = traverse(Bowl(), z, 1, 0.3, 8)
     if close(way, by_hand(False).clamp(0, 1), 1e-3):
         raise Wrong("the way itself is not clipped, only what is handed back: clip to [0, 1] after *each* step, and go on from there.")
+    if close(way, by_hand(True, piled=True), 1e-3):
+        raise Wrong("the gradients of all steps add up in `.grad`: set it to None before each backward pass, or take `torch.autograd.grad`, which keeps nothing.")
     if not close(way, by_hand(True), 1e-3):
         raise Wrong("where the gradient turns on the way, it goes astray: take the gradient anew at each point.")
     return "a way uphill, step by step."
@@ -722,7 +750,8 @@ check("6.13", nearest)
 def check(nearest):
     arguments(nearest, "images", "bank", "labels")
     bank, x = images(9, (2, 3, 3), 0, 1, 2) * torch.linspace(0.4, 1.6, 9).view(-1, 1, 1, 1), images(4, (2, 3, 3), 0, 1, 7)
-    labels = torch.tensor([5, 3, 3, 8, 5, 0, 8, 1, 2])
+    bank = torch.cat([bank, 0.1 * x[:2]])       # the same pictures, but dark: near in angle, far away
+    labels = torch.tensor([5, 3, 3, 8, 5, 0, 8, 1, 2, 4, 6])
     before = x.clone(), bank.clone()
     out = nearest(x, bank, labels)
     untouched((x, before[0]), (bank, before[1]))
@@ -743,12 +772,18 @@ def check(nearest):
                          (distance ** 2, "the distances are squared: take the root."),
                          (torch.stack([(bank - one).flatten(1).abs().sum(1) for one in x]).amin(1), "these are sums of absolute differences (L1): the Euclidean distance is wanted."),
                          (torch.stack([(bank - one).flatten(1).square().mean(1).sqrt() for one in x]).amin(1), "this is the root of the *mean* square: the distance adds the squares up."),
+                         (torch.stack([(bank - one).flatten(1).square().mean(1) for one in x]).amin(1), "this is the *mean* square: the distance is the root of the sum."),
+                         (torch.stack([(bank - one).flatten(1).abs().amax(1) for one in x]).amin(1), "this is the largest difference of a single pixel (L-infinity): the Euclidean distance is wanted."),
+                         (torch.cdist(x.flatten(1), torch.stack([bank[labels == kind].mean(0) for kind in labels.unique()]).flatten(1)).amin(1),
+                          "these are distances to the mean image of each class: compare with every single image of the bank."),
                          (table.mean(1), "these are mean distances to the whole bank: the nearest one counts."),
                          (torch.stack([(bank[:, :1] - one[:1]).flatten(1).norm(dim=1) for one in x]).amin(1), "only the first channel is compared: flatten the whole image.")):
         if close(far, wrong):
             raise Wrong(words)
     if torch.equal(kinds, labels[(x.flatten(1) @ bank.flatten(1).T).argmax(1)]):
         raise Wrong("these are the images with the largest inner product, which bright ones win: the smallest *distance* is wanted.")
+    if torch.equal(kinds, labels[nn.functional.cosine_similarity(x.flatten(1)[:, None], bank.flatten(1)[None], dim=2).argmax(1)]):
+        raise Wrong("these are the images in the most similar direction (the smallest angle), however dark: the smallest *distance* is wanted.")
     raise Wrong("the distances are not the smallest Euclidean ones. `torch.cdist(images.flatten(1), bank.flatten(1)).min(1)`?")
 
 # %%
