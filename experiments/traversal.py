@@ -20,7 +20,7 @@ import torch
 
 from helpers import attacks, data, models
 from helpers._files import whole
-from helpers.measure import share
+from helpers.measure import interval, share
 from helpers.visualisation import class_traversal
 
 RESULTS = Path(__file__).parent.parent / "results" / "traversal.json"
@@ -50,10 +50,17 @@ class Judges:
         return said, distance
 
 
-def of_digits(values):
+def of_digits(values, bounds=(-float("inf"), float("inf"))):
     """The mean of one value for each digit, with its 95 % interval."""
-    half = 1.96 * values.std().item() / len(values) ** 0.5
-    return {"share": round(values.mean().item(), 4), "interval": [round(values.mean().item() + s * half, 4) for s in (-1, 1)], "digits": len(values)}
+    mean, half = values.mean().item(), 1.96 * values.std().item() / len(values) ** 0.5
+    return {"share": round(mean, 4), "interval": [round(min(max(mean + s * half, bounds[0]), bounds[1]), 4) for s in (-1, 1)], "digits": len(values)}
+
+
+def share_of_digits(values):
+    """The same for shares: within [0, 1], and where all digits agree the interval of as many verdicts."""
+    if (values == values[0]).all() and values[0] in (0, 1):
+        return {"share": values[0].item(), "interval": interval(values.sum().item(), len(values)), "digits": len(values)}
+    return of_digits(values, (0.0, 1.0))
 
 
 def for_each_digit(values):
@@ -97,7 +104,7 @@ def off_centre(name, pixels, judges):
     there = class_traversal(model, x, targets, of="logit", step_size=STEP, steps=STEPS)[-1]
     said, _ = judges(model, there, targets)
     looked, _ = judges(model, moved(there, -pixels), targets)       # the judges see it where digits are wont to be
-    return {"network": name, "pixels": pixels, "itself": of_digits(for_each_digit(said["itself"])), **{kind: of_digits(for_each_digit(looked[kind])) for kind in ("judge", "both")}}
+    return {"network": name, "pixels": pixels, "itself": share_of_digits(for_each_digit(said["itself"])), **{kind: share_of_digits(for_each_digit(looked[kind])) for kind in ("judge", "both")}}
 
 
 def running_on(name, judges):
@@ -112,7 +119,7 @@ def running_on(name, judges):
     for step in row["steps"]:
         said, distance = judges(model, path[step], targets)
         for kind in ("both", "strict"):
-            row[kind].append(of_digits(for_each_digit(said[kind])))
+            row[kind].append(share_of_digits(for_each_digit(said[kind])))
         seen["distance"].append(distance)
         seen["roughness"].append(rough(path[step]))
     at = row["steps"].index(STEPS)
@@ -131,7 +138,7 @@ def verdicts(table):
     def of(name, sources, target=None, kind="both", when="end"):
         """The share of these digits for one target, or of their nine."""
         if target is None:
-            return of_digits(digit_shares(name, sources, kind, when))
+            return share_of_digits(digit_shares(name, sources, kind, when))
         rows = [row for row in table["pairs"] if row["network"] == name and row["from"] in sources and row["from"] != target]
         return share(sum(row[when]["hits"][kind][target] for row in rows), sum(row["digits"] for row in rows))
 
