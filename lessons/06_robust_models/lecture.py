@@ -365,6 +365,8 @@ for row in rows:
 usual, hard = ({row["n"]: row for row in rows if row["way"] == way} for way in ("as usual", "adversarial"))
 assert hard[250]["test_robust"]["interval"][1] < hard[4000]["test_robust"]["interval"][0] and hard[250]["train_robust"]["interval"][0] > hard[250]["test_robust"]["interval"][1] + 0.1
 assert usual[250]["train_clean"]["share"] - usual[250]["test_clean"]["share"] < 0.1
+took = [models.info(f"mnist5k/{name}")["seconds"] / models.info(f"mnist5k/{name}")["recipe"]["epochs"] for name in ("standard", "robust-l2")]
+print(f"mnist5k, an epoch: {took[0]:.2f} s as usual, {took[1]:.2f} s with seven steps inside, {took[1] / took[0]:.1f} times as long")
 for data_set, names in (("mnist5k", ("standard", "robust-l2")), ("cifar10", ("standard", "robust-l2", "robust-l2-eps1")), ("planted", ("standard", "robust-l2"))):
     print(f"{data_set}, clean: " + ", ".join(f"{name} {per_cent(models.info(f'{data_set}/{name}')['measured']['clean'])}" for name in names))
 
