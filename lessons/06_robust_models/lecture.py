@@ -82,7 +82,7 @@ def four(norm, eps):
     axes[0, 0].set_ylabel("training digits right (%)")
     plt.show()
     for row in rows:
-        print(f"{row['inner']:>22}: {row['seconds']:4.0f} s; 300 test digits: clean {per_cent(row['test_clean'])}, strong attack {per_cent(row['test_robust'])}")
+        print(f"{row['inner']:>22}: {row['core_seconds']:4.0f} s of one core; 300 test digits: clean {per_cent(row['test_clean'])}, strong attack {per_cent(row['test_robust'])}")
     return {row["inner"]: row for row in rows}
 
 
@@ -95,7 +95,7 @@ assert rows["seven steps"]["test_clean"]["share"] < 0.2 and rows["seven, eps gro
 # %% [markdown]
 # With plain FGSM inside, robustness comes and goes: the dotted line falls while the dashed one rises. The network learns to bend its loss so that *this* step leads astray. That is **catastrophic overfitting** (Wong, Rice and Kolter 2020), and an evaluation with
 # FGSM would praise it. A random start helps. Seven steps are too hard a lesson to begin with: at the full size this network learned nothing at all. Let $\epsilon$ grow from 0 over the first three tenths of the training, and it ends far above the rest. (One network
-# of each kind; the intervals are those of the 300 digits. The seconds were measured on a busy machine: compare them with each other only.) The same in $L_2$, where nothing collapses, though seven steps still leave a clearly more robust network than one:
+# of each kind; the intervals are those of the 300 digits. The seconds of attack and training are those of one core; compare them with each other only.) The same in $L_2$, where nothing collapses, though seven steps still leave a clearly more robust network than one:
 
 # %%
 rows = four("l2", 1.5)
