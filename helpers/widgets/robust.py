@@ -267,7 +267,7 @@ def dashboard_explorer():
             eps.max, eps.value, eps.min, eps.step, eps.description = 3, 1.5, 0.5, 0.5, "eps (L2 length)"
     norm.observe(sensible_range, "value")
     return Explorer(dashboard_picture, {
-        "epochs": w.IntSlider(value=8, min=4, max=16, step=4, description="epochs", continuous_update=False),
+        "epochs": w.IntSlider(value=8, min=4, max=20, step=4, description="epochs", continuous_update=False),
         "inner": w.Dropdown(options=list(INNER), value="seven steps", description="inner attack"), "norm": norm, "eps": eps,
-    }, [{"inner": "one step", "norm": "linf", "eps": 0.2}, {"inner": "seven steps"}],
+    }, [{"inner": "none"}, {"inner": "seven steps"}],
         "Training explorer: accuracy clean and attacked, and what the network looks at, epoch by epoch", budget=10)
