@@ -10,8 +10,8 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from helpers import attacks, attribution, data, models, planted, plots, widgets
-from helpers.widgets import attack, features, learning, local, noise, robust, saliency, why
+from helpers import attacks, attribution, data, models, planted, plots, visualisation, widgets
+from helpers.widgets import attack, features, learning, local, neurons, noise, robust, saliency, why
 from helpers.widgets.explorer import Latest, _pictures
 from .test_pictures import as_bytes
 
@@ -504,3 +504,36 @@ def test_the_dashboard_shows_each_epoch_and_its_training_ends_with_it():
     looks.close()
     assert threading.active_count() < threads, "whoever stops looking stops the training"
     assert torch.equal(torch.get_rng_state(), before), "the global random state is left alone"
+
+
+# ---- unit 07 ----
+
+def test_a_neuron_grows_from_its_start_and_the_real_pictures_stay_beside_it():
+    pictures = list(neurons.neuron_picture(neuron=62, start="a frog (picture 4)", steps=12))
+    assert [picture.done for picture in pictures] == [0, 10 / 12, 1] and "0 of 12 steps" in pictures[0].words
+    best, model = data.load("cifar10-top"), models.load("cifar10/robust-l2")
+    activations = visualisation.features(model, best.images)[:, 62]
+    assert f"to {activations.max():.1f})" in pictures[0].words and f"to {activations.max():.1f})" in pictures[-1].words
+    reached = [float(picture.words.rstrip(".").rsplit(" ", 1)[1]) for picture in pictures]
+    assert reached[0] == 0 and reached[-1] > 0.5, "off at the frog, and woken"
+    (only,) = neurons.neuron_picture(neuron=62, steps=0)
+    assert only.done == 1
+
+
+def test_a_scrubbed_inversion_is_computed_once(monkeypatch):
+    neurons._paths.clear()
+    *_, last = _pictures(neurons.inversion_picture(image=3, step=30))
+    assert "after 30 steps" in last.words and last.done == 1
+    monkeypatch.setattr(neurons, "invert", lambda *arguments, **options: pytest.fail("this was known"))
+    (back,) = _pictures(neurons.inversion_picture(image=3, step=10))
+    assert "after 10 steps" in back.words
+    (again,) = _pictures(neurons.inversion_picture(image=3, step=30))
+    assert again.words == last.words
+
+
+def test_an_inversion_comes_nearer_from_your_own_picture_too(digits):
+    mine = data.load("cifar10-samples").images[2:3].flip(3)
+    *_, last = _pictures(neurons.inversion_picture(image=mine, start="grey", step=10))
+    assert "your picture" in last.words
+    for path in (neurons._paths[key] for key in neurons._paths if key[0] == mine.numpy().tobytes()):
+        assert path[-1][1] < path[0][1]

@@ -1,0 +1,393 @@
+# %% [markdown]
+# # 07 · Feature visualisation
+# *About 18 minutes to read and run. Some of what follows you will be asked to predict (7.1, 7.4, 7.11, 7.14): guess before you read on, or do the exercises first.*
+# Maps say *where* a network looks in one image. This unit asks what it looks *for*: what does a single neuron of its last hidden layer want to see? Upper row: of CIFAR-10's 10,000 test pictures the one that excites each neuron most. Lower row: an image
+# that began as plain grey, and was moved until the neuron fired.
+
+# %%
+import json
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import torch
+
+from helpers import data, models, plots, visualisation
+from helpers.visualisation import features, fourier_images, invert, jitter_scale_rotate, maximize
+
+robust, standard = models.load("cifar10/robust-l2"), models.load("cifar10/standard")
+samples, best, few = data.load("cifar10-samples"), data.load("cifar10-top"), data.load("cifar10-300")
+digits, robust_digits = data.load("mnist5k"), models.load("mnist5k/robust-l2")
+grey = torch.full((1, 3, 32, 32), 0.5)
+noise = (0.5 + torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(0)) / 20).clamp(0, 1)
+rows = json.loads(Path("../results/neurons.json").read_text())["rows"]      # python -m experiments.neurons
+
+
+def row(kind, network):
+    return next(row for row in rows if (row["kind"], row["network"]) == (kind, network))
+
+
+def ask(network, neurons, starts, steps=40, step_size=0.3, callback=None):
+    """One image for each neuron, beginning as `starts` (one, or one for each)."""
+    each = torch.arange(len(neurons))
+    starts = starts.expand(len(neurons), -1, -1, -1)
+    return maximize(lambda x: features(network, x, straight_through=True)[each, list(neurons)], starts, steps=steps, step_size=step_size, callback=callback)
+
+
+def value(network, images, neurons):
+    return features(network, images)[torch.arange(len(neurons)), list(neurons)].tolist()
+
+
+seen_best = features(robust, best.images)
+ten = (249, 9, 180, 250, 181, 31, 188, 118, 25, 52)
+made = ask(robust, ten, grey, 40, 0.4)
+plots.show(torch.cat([best.images[seen_best[:, ten].argmax(0)], made]), [*(f"neuron {j}" for j in ten), *(f"{v:.1f}" for v in value(robust, made, ten))], columns=10, size=1.35)
+
+# %% [markdown]
+# No picture was shown to the method in the lower row: only the network. (It is the robust one, trained to withstand changes of 0.5 in $L_2$. With a standard network it goes differently, as we shall see. These ten were chosen because they are good to look at; further down there are fourteen drawn at random.)
+#
+# ## The representation
+# **Ask first:** a picture has 3,072 numbers. How many are left when the last layer computes its ten scores?
+
+# %%
+for name, network, some in (("cifar10/robust-l2", robust, few), ("cifar10/standard", standard, few), ("mnist5k/robust-l2", robust_digits, digits)):
+    seen = features(network, some.images)
+    print(f"{name:<18} {some.images[0].numel():>5} numbers -> {seen.shape[1]}, of which {100 * (seen == 0).float().mean():.0f} % are 0 on average; never on: {(seen.amax(0) == 0).sum()} neurons ({len(some)} images)")
+
+# %% [markdown]
+# 256 in colour, 100 for digits; the last layer knows nothing else of the image. Each is a **neuron** $\phi_j$, and none is negative, for they come out of a ReLU.
+#
+# ## Climb
+# Write the loss that makes one neuron large (its activation, with the sign turned), take the gradient for the *image*, step; the same loop as in every attack, with another aim:
+#
+# $$x \leftarrow \mathrm{clip}_{[0,1]}\Big(x + \alpha \, \nabla_x \phi_j(x) \,/\, \|\nabla_x \phi_j(x)\|_2\Big)$$
+#
+# The practicum looks at neurons 200, 500 and 1444 of a ResNet-50 with 2,048. Ours has 256: here are the three at the same places, starting from a ship and a frog. From left to right 0, 5, 10, 20 and 40 steps of 0.4.
+
+# %%
+fixed = (25, 62, 180)
+frames = {}
+ask(robust, [j for j in fixed for _ in range(2)], samples.images[[1, 4] * 3], 40, 0.4, callback=lambda step, x, values: frames.update({step: (x, values)}))
+moments = (0, 5, 10, 20, 40)
+order = [(k, step) for k in range(6) for step in moments]
+plots.show(torch.stack([frames[step][0][k] for k, step in order]), [f"{fixed[k // 2]}: {frames[step][1][k]:.1f}" if step == 0 else f"{frames[step][1][k]:.1f}" for k, step in order], columns=10, size=1.35,
+           label="neuron: its activation, after 0, 5, 10, 20 and 40 steps")
+assert all(frames[40][1][k] > 1.6 * seen_best[:, fixed[k // 2]].max() for k in range(6))
+
+# %% [markdown]
+# On the way the start turns into what the neuron wants and keeps what does not disturb it: its colours, and large shapes. Activations grow to twice what any test picture reaches (below), or about that: these are not images that exist, they are caricatures.
+#
+# ## The real images beside them
+# The other way to ask: which of all real images excite it most? Five of them; then what is maximised, from grey and from a frog. **Look at the left, name the neuron; then look at the right: do you keep the name?**
+
+# %%
+def beside(network, pictures, neurons, starts, steps=40, step_size=0.3, size=1.25):
+    seen, shown, titles, n = features(network, pictures.images), [], [], len(starts)
+    asked = [j for j in neurons for _ in range(n)]
+    made = ask(network, asked, starts.repeat(len(neurons), 1, 1, 1), steps, step_size)
+    for k, j in enumerate(neurons):
+        top, own = seen[:, j].topk(5), made[k * n:(k + 1) * n]
+        shown += [pictures.images[top.indices], own]
+        titles += [f"{j}: {top.values[0]:.1f}", *(f"{v:.1f}" for v in top.values[1:]), *(f"to {v:.1f}" for v in value(network, own, [j] * n))]
+    plots.show(torch.cat(shown), titles, columns=5 + len(starts), size=size)
+
+
+beside(robust, best, (*fixed, 9, 249, 31, 66), torch.cat([grey, samples.images[[4]]]))
+
+# %% [markdown]
+# (The first three of each row are the first three of all 10,000 test pictures; `cifar10-top` holds those of all 256 neurons.) 249 likes faces of dogs both ways. The real images of 66 suggest
+# birds and airplanes; what it wants is a dark diagonal line on light ground, and these pictures happen to have one. Real images have in common what the neuron looks at *and* whatever comes with it; the maximised one was moved by nothing but the neuron. Digits, from all 1,000 of the test set (from another digit the way is long: not all reach what real ones do):
+
+# %%
+alive = (3, 22, 57, 65)
+beside(robust_digits, digits, alive, digits.images[[0, 3]])
+
+# %% [markdown]
+# ## From noise, from a colour
+# The practicum's bonus: start with noise. **Before you look: will three noises give three different pictures?**
+
+# %%
+colours = torch.tensor([[0.8, 0.2, 0.2], [0.2, 0.4, 0.8]]).view(2, 3, 1, 1).expand(2, 3, 32, 32)
+starts = torch.cat([noise, grey, colours])
+asked = [j for j in (180, 249, 9) for _ in range(6)]
+made = ask(robust, asked, starts.repeat(3, 1, 1, 1), 40, 0.4)
+titles = [f"{j}: {v:.1f}" for j, v in zip(asked, value(robust, made, asked))]
+plots.show(torch.cat([starts, made]), ["noise", "noise", "noise", "grey", "red", "blue", *titles], columns=6, size=1.4)
+
+# %% [markdown]
+# Hardly: the same thing at nearly the same place, differing in details. A colour stays, where the neuron does not mind: red dogs, blue cars.
+#
+# ## A dead ReLU
+# All that leaned on a small lie. Here is the same climb with the ordinary ReLU:
+
+# %%
+stuck = maximize(lambda x: features(robust, x)[torch.arange(4), [62, 62, 249, 9]], torch.cat([samples.images[[4, 6]], grey, grey]), steps=1, step_size=0.4)
+starts = torch.cat([samples.images[[4, 6]], grey, grey]).requires_grad_()
+slopes = torch.autograd.grad(features(robust, starts)[torch.arange(4), [62, 62, 249, 9]].sum(), starts)[0].flatten(1).norm(dim=1)
+open_slopes = torch.autograd.grad(features(robust, starts, straight_through=True)[torch.arange(4), [62, 62, 249, 9]].sum(), starts)[0].flatten(1).norm(dim=1)
+for name, now, plain, opened in zip(("62 at the frog", "62 at the car", "249 at grey", "9 at grey"), value(robust, starts.detach(), [62, 62, 249, 9]), slopes, open_slopes):
+    print(f"neuron {name:<15} activation {now:.2f}   length of the gradient {plain:.3f}   with the last ReLU open {opened:.3f}")
+assert slopes[0] == 0 and open_slopes.min() > 0
+
+# %% [markdown]
+# Where the neuron is off, everywhere in the picture, its gradient is exactly 0: there is nothing to climb. What to do? Start elsewhere; take a random step and hope (`maximize` does where it must); or let the values pass as they are and the gradient pass as if there
+# were no ReLU (Engstrom et al. 2019). That is one line, `x + (relu(x) - x).detach()`, and you write it in 7.5.
+#
+# **How often are neurons off?** Neurons, sorted by how many test images they fire for:
+
+# %%
+figure, axes = plt.subplots(1, 2, figsize=(10, 2.6), layout="constrained")
+for ax, (title, pair, some) in zip(axes, (("mnist5k, 1,000 digits", {"robust": robust_digits, "standard": models.load("mnist5k/standard")}, digits), ("CIFAR-10, 300 pictures", {"robust": robust, "standard": standard}, few))):
+    for (name, network), marker in zip(pair.items(), "os"):
+        share = 100 * (features(network, some.images) > 0).float().mean(0).sort().values
+        ax.plot(range(len(share)), share, marker, markersize=2.5, label=f"{name}: {int((share == 0).sum())} of {len(share)} never")
+    ax.set(xlabel="neurons, sorted", ylabel="fires for (%)", title=title)
+    ax.title.set_fontsize(9)
+    ax.grid(alpha=0.3)
+    ax.legend(fontsize=8)
+plt.show()
+assert row("top", "mnist5k/robust-l2")["never on"] == 78 and row("top", "cifar10/robust-l2")["never on"] == 0
+
+# %% [markdown]
+# The robust network for digits reads them with 22 neurons; the other 78 never fire for a test digit. In colour every neuron is alive, for the representation is an average over 16 places, and one of them is enough.
+#
+# ## Move it yourself
+
+# %%
+from helpers.widgets import neuron_explorer
+
+neuron_explorer()
+
+# %% [markdown]
+# ## A standard network
+# The practicum's second bonus: the same steps, the same neurons' numbers and one more (43), on the standard network.
+
+# %%
+four = (25, 62, 180, 43)
+plain, by_robust = ask(standard, four, grey, 40, 0.3), ask(robust, four, grey, 40, 0.3)
+plots.show(torch.cat([plain, by_robust]), [f"{name} {j}: {v:.1f}" for name, network, images in (("standard", standard, plain), ("robust", robust, by_robust)) for j, v in zip(four, value(network, images, four))], columns=4, size=1.5)
+largest = [features(network, few.images)[:, list(four)].amax(0) for network in (standard, robust)]
+print("the largest among 300 test pictures: " + "; ".join(f"{name} " + ", ".join(f"{v:.1f}" for v in most) for name, most in zip(("standard", "robust"), largest)))
+
+# %% [markdown]
+# Activations far above those of test pictures, and next to nothing to see. Three things are known to help (Olah et al. 2017): move the *waves* of the image in place of its pixels, the slow ones more readily; move the image a little before each look, so that the result may not depend
+# on the exact place; and let the colours vary together as they do in photographs. **Which of the three does most?**
+
+# %%
+def painted(objective, n, steps=50, waves=True, moved=False, coloured=False):
+    """n images by Adam, over pixels (through a sigmoid) or over waves; what is seen may be moved; colours may vary together as in ImageNet."""
+    generator = torch.Generator().manual_seed(0)
+    shape = (n, 3, 32, 17, 2) if waves else (n, 3, 32, 32)
+    spectrum = (0.01 * torch.randn(shape, generator=generator)).requires_grad_()
+    adam = torch.optim.Adam([spectrum], lr=0.07)
+
+    def images():
+        if not waves:
+            return spectrum.sigmoid()
+        if coloured:
+            return fourier_images(spectrum, (32, 32))
+        return torch.cat([fourier_images(spectrum[:, c:c + 1], (32, 32)) for c in range(3)], 1)     # each channel by itself
+    for _ in range(steps):
+        x = images()
+        adam.zero_grad()
+        (-objective(jitter_scale_rotate(x, generator, jitter=4) if moved else x).sum()).backward()
+        adam.step()
+    return images().detach()
+
+
+def wants(network, neurons):
+    each = torch.arange(len(neurons))
+    return lambda x: features(network, x, straight_through=True)[each, list(neurons)]
+
+
+def fast(images):
+    """The share of the power of an image that lies above 8 periods, in %."""
+    f = torch.fft.fftfreq(32, 1 / 32)
+    power = torch.fft.fft2(images - images.mean((2, 3), keepdim=True)).abs().square()
+    return (100 * (power * ((f[:, None] ** 2 + f ** 2).sqrt() > 8)).sum() / power.sum()).item()
+
+
+ways = {"pixels, Adam": dict(waves=False), "waves": {}, "waves, moved": dict(moved=True), "and coloured": dict(moved=True, coloured=True)}
+rescued = {name: painted(wants(standard, four), 4, **options) for name, options in ways.items()}
+columns = torch.stack(list(rescued.values()), 1).flatten(0, 1)
+plots.show(columns, list(ways), columns=4, size=1.5, label=f"standard network, neurons {four}")
+for name, images in {"pixels, steps of equal length": plain, **rescued, "test pictures": few.images[:100]}.items():
+    reached = ", ".join(f"{v:.1f}" for v in value(standard, images, four)) if len(images) == 4 else "-"
+    print(f"{name:<30} activations {reached:<24} power above 8 periods {fast(images):.0f} %")
+
+# %% [markdown]
+# Now there are parts to be seen: spotted fur, wheels, masts over water, antlers. Being moved does most for what we see (the fast patterns do not survive it), and it costs half of the activation. The third makes the colours quieter.
+#
+# ## Whose picture is that?
+# The network did not change, only our way of drawing. **So is what we see in the network, or did we put it there?** Run the same method on a network with random weights, and on a random sum of pixels:
+
+# %%
+torch.manual_seed(0)
+untrained = models.resnet(10, width=32, blocks=(0, 1, 1, 1)).eval()
+anything = torch.randn(3072, 4, generator=torch.Generator().manual_seed(1)) / 50
+nobody = {"untrained network": painted(wants(untrained, four), 4, moved=True, coloured=True), "random sum of pixels": painted(lambda x: (x.flatten(1) * anything.T).sum(1), 4, moved=True, coloured=True)}
+plots.show(torch.cat([rescued["and coloured"], *nobody.values()]), ["standard", "", "", "", "untrained", "", "", "", "random sum", "", "", ""], columns=12, size=1.1)
+for name, images in {"standard network, pixels": rescued["pixels, Adam"], "standard network, all three": rescued["and coloured"], **nobody, "robust network, pixels": by_robust}.items():
+    print(f"{name:<28} power above 8 periods {fast(images):.0f} %")
+
+# %% [markdown]
+# Softness and the quiet colours come with the method, whatever is maximised (the last two have less fast power than either network's pictures); wheels and antlers do not. So the method decides *how* it is drawn, and which part of what the network wants we get to see; the network decides *what*. What this standard network would like best, the fine pattern,
+# is still what it would like best: we have only forbidden it. The robust network needs no such help because the same demand (small changes must not matter) was made in training. That is a prior, too, and also ours.
+#
+# ## A class in place of a neuron
+# The ten scores are a vector like any other. Rows: from grey, a frog, a car. Columns: the class that is maximised, on the robust network.
+
+# %%
+starts = torch.cat([grey, samples.images[[4, 6]]])
+each = torch.arange(30) % 10
+grid = maximize(lambda x: robust(x)[torch.arange(30), each], starts.repeat_interleave(10, 0), steps=32, step_size=0.4)
+plots.show(grid, list(samples.classes), columns=10, size=1.35)
+
+# %% [markdown]
+# From grey a stag stands on a lawn and a ship lies on the water: classes bring their surroundings along, which is what the network learned them with. From an image the class is built out of what is there: the car's body becomes a ship's hull, its red wall stays.
+#
+# ## Close in features, close to us?
+# Now all neurons at once. Take the features of one image, start from another or from noise, and move until the features are the same (unit 05 made its data sets so). **For which network will the result look like the wanted image?**
+
+# %%
+wanted, other = samples.images[[1, 4, 6, 9]], samples.images[[4, 6, 9, 1]]
+begin, shown, titles = torch.cat([other, torch.cat([noise, noise[:1]])]), [torch.cat([wanted, wanted])], ["wanted", *[""] * 7]
+shown.append(begin), titles.extend(["start", *[""] * 7])
+for name, network in {"robust": robust, "standard": standard}.items():
+    shown.append(invert(network, wanted.repeat(2, 1, 1, 1), begin, steps=80, step_size=0.3))
+    goal = features(network, wanted).repeat(2, 1)
+    titles += [f"{name}: {gap:.2f}" for gap in ((features(network, shown[-1]) - goal).norm(dim=1) / goal.norm(dim=1))]
+plots.show(torch.cat(shown), titles, columns=8, size=1.3, label="network: relative distance of the features at the end")
+
+# %%
+print("100 pairs: for each image of the test set its features, looked for from an image of another class; 200 steps of 0.2")
+for network in ("cifar10/robust-l2", "cifar10/standard", "mnist5k/robust-l2", "mnist5k/standard"):
+    r = row("inversion", network)
+    ends = r["mean distance"]
+    print(f"{network:<18} features {ends['start']['features']:.2f} -> {ends['found']['features']:.2f}   pixels {ends['start']['pixels']:.1f} -> {ends['found']['pixels']:.1f}   "
+          f"a third network says: wanted {100 * r['third network says wanted']['share']:.0f} %, start {100 * r['third network says start']['share']:.0f} %")
+colour = {name: row("inversion", f"cifar10/{name}") for name in ("robust-l2", "standard")}
+assert colour["robust-l2"]["third network says wanted"]["interval"][0] > 0.5 > 0.1 > colour["standard"]["third network says wanted"]["interval"][1]
+
+# %% [markdown]
+# Both networks take what was found for the wanted image (the features came near). A third network (`robust-linf`, which is itself right on 70 % of the test pictures) sees the wanted class in the robust network's results, and in the standard network's still the class of the start. So
+# for the robust network close in features means, coarsely, close to us: colours and large shapes; the frog is a texture in green. For the standard one it does not. **Two surprises:** measured in pixels hardly anything came nearer, for either: $L_2$ does not see what we see.
+# And for digits the difference is nearly gone: the standard network's results, too, are read as the wanted digit by a third.
+
+# %%
+from helpers.widgets import inversion_explorer
+
+inversion_explorer()
+
+# %% [markdown]
+# ## Between two images
+# A straight line between two images is a double exposure. A straight line between their features, looked for from noise:
+
+# %%
+a, b, shares = samples.images[1:2], samples.images[9:10], torch.linspace(0, 1, 6).view(-1, 1)
+between = [(1 - shares.view(-1, 1, 1, 1)) * a + shares.view(-1, 1, 1, 1) * b]
+for network in (robust, standard):
+    goal = (1 - shares) * features(network, a) + shares * features(network, b)
+    between.append(maximize(lambda x: -(features(network, x) - goal).norm(dim=1), noise[:1].expand(6, -1, -1, -1), steps=50, step_size=0.35))
+plots.show(torch.cat(between), ["pixels", *[""] * 5, "robust", *[""] * 5, "standard", *[""] * 5], columns=6, size=1.4, label="from a ship to a car")
+
+# %% [markdown]
+# The robust network goes from hull to car through things that are neither, without ever showing both at once. Nothing obliged it to: the line between the features of two images need not be made of features of images.
+#
+# ## Is a neuron more than a direction?
+# $\phi$ is a vector; neurons are its axes. A random direction $u$ gives as good a number, $u \cdot \phi(x)$. **One of these rows are neurons, drawn at random; one are random directions. Which is which?**
+
+# %%
+generator = torch.Generator().manual_seed(5)
+drawn = torch.randperm(256, generator=generator)[:10].tolist()
+directions = torch.randn(256, 10, generator=generator)
+directions = directions / directions.norm(dim=0)
+lines = maximize(lambda x: (features(robust, x, straight_through=True) * directions.T).sum(1), grey.expand(10, -1, -1, -1), steps=40, step_size=0.3)
+plots.show(torch.cat([lines, ask(robust, drawn, grey, 40, 0.3)]), ["A", *[""] * 9, "B", *[""] * 9], columns=10, size=1.3)
+
+# %% [markdown]
+# (B are the neurons.) Szegedy et al. (2013) found no difference that they could see. Ours can be measured: for every neuron and for 1,000 random directions the AUC of the class that it knows best (how often a picture of the class has the higher value than another one: 0.5 by guessing, 1 for a
+# perfect detector), on all 10,000 test pictures. And the share of one class among the nine pictures that excite it most.
+
+# %%
+figure, axes = plt.subplots(1, 2, figsize=(9, 2.5), sharey=True, layout="constrained")
+for ax, network in zip(axes, ("cifar10/robust-l2", "cifar10/standard")):
+    r = row("axes", network)
+    for name, values, colour_, hatch in (("neurons", r["neurons"]["auc of each"], plots.CLEAN, ""), ("random directions", r["random"]["auc of the first 256"], plots.ATTACKED, "//")):
+        ax.hist(values, torch.linspace(0.5, 1, 26).numpy(), alpha=0.6, color=colour_, hatch=hatch, label=name)
+    ax.set(xlabel="AUC of the class it knows best", title=network)
+    ax.title.set_fontsize(9)
+    ax.legend(fontsize=8)
+plt.show()
+print("                         neurons    AUC: neurons  random   lead (95 %)                 of the top nine, one class: lead (95 %)")
+for r in (r for r in rows if r["kind"] == "axes"):
+    auc, pure = r["lead over random"]["auc"], r["lead over random"]["purity"]
+    print(f"{r['network']:<24} {r['live neurons']:>7} {r['neurons']['auc']['mean']:>16.3f} {r['random']['auc']['mean']:>7.3f}   {auc['mean']:+.3f} ({auc['interval'][0]:+.3f} to {auc['interval'][1]:+.3f})"
+          f"   {100 * pure['mean']:+10.1f} % ({100 * pure['interval'][0]:+.1f} to {100 * pure['interval'][1]:+.1f})")
+lead = {network: row("axes", network)["lead over random"] for network in ("cifar10/robust-l2", "cifar10/standard")}
+assert all(0 < r["auc"]["interval"][0] < r["auc"]["mean"] < 0.02 for r in lead.values()) and all(r["purity"]["interval"][0] < 0 < r["purity"]["interval"][1] for r in lead.values())
+
+# %% [markdown]
+# Axes are a little better than random directions, by one or two hundredths of AUC, and by the other measure not at all (the robust network for digits, with 21 live neurons, goes the other way). So a neuron is hardly more than a direction, for either network. **And an expectation failed:** one might think that robust
+# neurons, whose pictures we can read, know the classes better. They know them *less* well (0.78 against 0.88): readable is not the same as informative. The standard network is simply the better classifier.
+#
+# ## Name that neuron
+# Fourteen neurons of the robust network, drawn at random, from grey (above) and from noise (below). **What does each stand for?** Write a class on each of them before you go on.
+
+# %%
+named = row("names", "cifar10/robust-l2")["neurons"]
+fourteen = [entry["neuron"] for entry in named]
+plots.show(torch.cat([ask(robust, fourteen, grey, 40, 0.3), ask(robust, fourteen, noise[:1], 40, 0.3)]), [str(j) for j in fourteen], columns=14, size=0.95)
+
+# %% [markdown]
+# Below, guesses that were made from such pictures alone (six starts each, and two as sums of waves), before any activation was looked at, for the robust and the standard network, and the test on all 10,000 labelled test pictures: the AUC of the activation for the guessed class, its 95 % interval, and the class that the neuron in fact knows best.
+
+# %%
+right = {}
+for network in ("cifar10/robust-l2", "cifar10/standard"):
+    entries = row("names", network)["neurons"]
+    right[network] = sum(entry["rank of the guess"] == 1 for entry in entries)
+    print(f"{network}: the guess is the class it knows best for {right[network]} of {len(entries)} (by chance 1.4); mean AUC of the guess {sum(e['auc'] for e in entries) / len(entries):.2f}, of the best class {sum(e['its auc'] for e in entries) / len(entries):.2f}")
+    for e in entries:
+        print(f"   neuron {e['neuron']:>3}  guess {e['guess']:<11} AUC {e['auc']:.2f} ({e['interval'][0]:.2f} to {e['interval'][1]:.2f})   best: {e['best class']:<11} {e['its auc']:.2f}   the guess is number {e['rank of the guess']}")
+assert right == {"cifar10/robust-l2": 7, "cifar10/standard": 4}
+
+# %% [markdown]
+# Half of the names are right for the robust network, and four of fourteen for the standard one (fourteen guesses by one pair of eyes: a coarse measure). The most instructive are the confident mistakes. The standard network's 43 and 18 draw antlers, plainly; and yet 43 knows *airplanes* best
+# and 18 *trucks*. What are the pictures that excite 43 most?
+
+# %%
+seen_standard = features(standard, torch.cat([best.images, few.images]))
+pool = torch.cat([best.images, few.images])
+plots.show(torch.cat([pool[seen_standard[:, j].topk(7).indices] for j in (43, 18)]), ["43", *[""] * 6, "18", *[""] * 6], columns=7, size=1.3, label=f"standard network, of {len(pool)} test pictures")
+
+# %% [markdown]
+# Stags come first, as drawn; then come airplanes, and trucks. Antlers are the *extreme*, and few deer show any; over all pictures the neuron goes by something more common. A maximised image shows the far end of what a neuron responds to; the AUC asks about its whole range. A name needs both, and most neurons have no name among ten classes: they are shared, and the last
+# layer uses them together.
+#
+# ## With the full data: an ImageNet network at 224 x 224
+# `python -m experiments.neurons224` asks torchvision's MobileNetV2 (a standard network) about three neurons, with 200 photographs; it needs weights and photographs that do not come with the course, so its result stands here as a picture.
+#
+# ![Three neurons of MobileNetV2: the photographs that excite each most, and images maximised from a photograph, noise, grey, and as sums of waves](../results/neurons224.png)
+
+# %%
+large = json.loads(Path("../results/neurons224.json").read_text())
+for r in large["rows"]:
+    print(f"neuron {r['neuron']}: photographs {', '.join(r['photographs'])} (to {max(r['their values']):.1f}); " + "; ".join(f"{name} {one['value']:.1f} in {one['seconds']:.0f} s" for name, one in r.items() if isinstance(one, dict)))
+print("" if data.available("imagenet200") else f"No photographs of ImageNet here: {data.how_to_get('imagenet200')}.")
+
+# %% [markdown]
+# The same story at full size: far higher activations than any photograph gives, grain from pixels, and textures with coarse shapes once waves and movement are demanded. (Activations before the last layer's ReLU6, which ends at 6.)
+#
+# ## What can go wrong
+# - The loss is the mean over all neurons, or a row in place of a column: something is maximised, only not what you think.
+# - A dead start: the image stays as it is, and looks like an answer.
+# - Only the pictures that came out well are shown. (Ours at the top were chosen; the fourteen were not.)
+# - A name is given from the real images alone, or from the maximised one alone, and never tested.
+#
+# ## What to take away
+# - The last layer sees an image as a few hundred numbers; each can be asked what it wants, by the loop that also makes attacks.
+# - On a robust network the answer is a picture; on a standard one it has to be coaxed, and then it is drawn in our style.
+# - The same features may mean the same image to us (robust) or not (standard).
+# - A neuron is hardly more than a direction, and readable is not informative. A name is a claim: test it on labels.
+#
+# **Now you:** [your copy of the exercises](../my-work/07_feature_visualisation.ipynb).
