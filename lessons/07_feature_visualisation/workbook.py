@@ -27,6 +27,7 @@ NEURONS = (25, 62, 180)     # the practicum looks at 200, 500 and 1444 of 2,048;
 
 # %% setup="checks"
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -88,9 +89,14 @@ def check(representation):
     first = x.flatten(1) @ net[1].weight.T + net[1].bias
     below = first.relu() @ net[3].weight.T + net[3].bias
     wanted, scores = below.relu().detach(), net(x).detach()
-    out = representation(net, x.clone().requires_grad_())
+    given = x.clone().requires_grad_()
+    out = representation(net, given)
     if list(net) != before or any(layer._forward_hooks or layer._forward_pre_hooks for layer in net.modules()):
         raise Wrong("the network is not as it was (a layer was replaced, or a hook stayed): whoever uses it next gets something else. `model[:-1]` is a network of its own.")
+    if any(layer.training for layer in net.modules()):
+        raise Wrong("the network is left in training mode, where dropout and batch normalisation behave otherwise: it stays as it is.")
+    if not all(weight.requires_grad for weight in net.parameters()):
+        raise Wrong("the weights no longer ask for gradients: the network stays as it is.")
     if not isinstance(out, torch.Tensor):
         raise WrongType(f"wanted a tensor of shape (5, 6), but `{type(out).__name__}` came." + (" Is there a `return`?" if out is None else ""))
     if out.shape == (5, 4):
@@ -103,6 +109,8 @@ def check(representation):
         raise Wrong("there are negative numbers: this is what goes into the last ReLU. The last layer gets what comes out of it.")
     if not out.requires_grad:
         raise Wrong("no gradient flows through it, and the next exercise needs one: no `torch.no_grad()`, no `.detach()`.")
+    if torch.autograd.grad(out.sum(), given, allow_unused=True, retain_graph=True)[0] is None:
+        raise Wrong("no gradient reaches the images (the weights' would flow): `images` go in as they came, without `.detach()`.")
     if not close(out.detach(), wanted):
         raise Wrong("these are not the numbers that the last layer is given. Nothing is normalised, sorted or scaled.")
     if not close(net[-1](out).detach(), scores):
@@ -156,15 +164,18 @@ def check(maximise):
     def features(x):
         asked.append((x.detach() - 0.5).abs().max().item())
         return (x.flatten(1) - 0.5) @ rows.T
-    start = images(3, (1, 4, 4), 0.45, 0.55, 1)
+    start = images(3, (2, 2, 4), 0.45, 0.55, 1)
     before = start.clone()
     one = tensor(maximise(features, 1, start, 1, 0.05), start, "the result of one step")
     untouched((start, before))
     moved = (one - start).flatten(1)
     if moved.abs().max() == 0:
+        if close((maximise(features, 1, start, 2, 0.05) - start).flatten(1), 0.05 * unit[1].expand(3, -1), 1e-4):
+            raise Wrong("with steps=1 nothing moved, with steps=2 there was one step: one step too few.")
         raise Wrong("these are the images you started from: is the result of each step kept?")
-    along = moved @ unit.T
-    if close(moved, -0.05 * unit[1].expand(3, -1), 1e-4):
+    along, lengths = moved @ unit.T, moved.norm(dim=1)
+    straight = along / lengths.clamp_min(1e-12)[:, None]     # the cosine with each feature's gradient
+    if (straight[:, 1] < -0.999).all():
         raise Wrong("the activation falls: go *with* the gradient.")
     if close(moved, 0.1 * unit[1].expand(3, -1), 1e-4):
         raise Wrong("with steps=1 there were two steps: one too many.")
@@ -176,6 +187,12 @@ def check(maximise):
         raise Wrong("the step is as long as the gradient says: divide each image's gradient by its own L2 length, so that each moves by `step_size`.")
     if close(moved, 0.05 * rows[1].sign().expand(3, -1), 1e-4):
         raise Wrong("these are steps of equal size in each pixel, the sign of the gradient: here the gradient is divided by its L2 length.")
+    if close(moved, 0.05 * F.normalize(rows[1].view(2, 2, 4), dim=0).flatten().expand(3, -1), 1e-4):
+        raise Wrong("each pixel's gradient is divided by its own length (over the channels): each *image's* by its own. `.flatten(1)` first, then `.norm(dim=1)`.")
+    if (straight[:, 1] > 0.999).all() and not close(lengths, torch.full((3,), 0.05), 1e-4):
+        raise Wrong(f"the direction is right, but an image moves by {lengths[0]:.3f} (L2) where step_size is 0.05: divide its gradient by its L2 length, the root of the sum of squares.")
+    if (straight[:, 0] > 0.999).all():
+        raise Wrong("neuron 1 was asked for, and this is neuron 0's gradient: `[:, neuron]`.")
     total = rows.sum(0) / rows.sum(0).norm()
     if close(moved, 0.05 * total.expand(3, -1), 1e-4):
         raise Wrong("all neurons are made large together: take one column, `[:, neuron]`.")
@@ -183,8 +200,28 @@ def check(maximise):
         raise Wrong("the chosen neuron's direction is in the step, but something else too: move along the gradient only.")
     if not close(moved, 0.05 * unit[1].expand(3, -1), 1e-4):
         raise Wrong("one step from the start did not go along the gradient of the chosen neuron's activation, `features(x)[:, neuron]`.")
-    if not close(maximise(features, 2, start, 4, 0.02), start + 0.08 * unit[2].view(1, 4, 4), 1e-4):
+    if not close(maximise(features, 2, start, 4, 0.02), start + 0.08 * unit[2].view(2, 2, 4), 1e-4):
         raise Wrong("one step is right, four are not: is the gradient taken anew, and the last result gone on from, in every turn?")
+    # A feature whose gradient turns on the way: the product of two pixels, with the gradient (the other, the one).
+    def bent(x):
+        return torch.stack([x.flatten(1)[:, 0] * x.flatten(1)[:, 1], x.flatten(1)[:, 2] * x.flatten(1)[:, 3]], 1)
+    begin = torch.full((1, 2, 2, 4), 0.5)
+    begin[0, 0, 0, 2], begin[0, 0, 0, 3] = 0.1, 0.5
+    ends = {}
+    for name in ("right", "first", "all"):
+        pair, sums = torch.tensor([0.1, 0.5]), torch.zeros(2)
+        for _ in range(6):
+            sums = sums + pair.flip(0)
+            slope = {"right": pair.flip(0), "first": torch.tensor([0.5, 0.1]), "all": sums}[name]
+            pair = pair + 0.05 * slope / slope.norm()
+        ends[name] = pair
+    found = maximise(bent, 1, begin.clone(), 6, 0.05).flatten(1)[0, 2:4]
+    if close(found, ends["first"], 1e-4):
+        raise Wrong("the gradient is that of the start in every step: take it anew where the image is now.")
+    if close(found, ends["all"], 1e-4):
+        raise Wrong("the gradients of all steps pile up: `x.grad` is added to, not replaced. `torch.autograd.grad` gives each step's own.")
+    if not close(found, ends["right"], 1e-4):
+        raise Wrong("where the gradient is the same everywhere the result is right, where it turns on the way it is not: is it that of the image as it is now?")
     asked.clear()
     edge = tensor(maximise(features, 0, start, 3, 5.0), start)
     if edge.max() > 1 + 1e-6 or edge.min() < -1e-6:
@@ -275,7 +312,9 @@ def check(open_relu):
     if not out.requires_grad:
         raise Wrong("no gradient flows at all: one x must stay outside `.detach()`.")
     weights = torch.tensor([[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]])
-    slope = torch.autograd.grad((out * weights).sum(), given)[0]
+    slope = torch.autograd.grad((out * weights).sum(), given, allow_unused=True)[0]
+    if slope is None:
+        raise Wrong("no gradient flows back to x: this is a new tensor that knows nothing of it. One x must stay outside `.detach()`.")
     if close(slope, weights * (x > 0), 1e-6) or close(slope, weights * (x >= 0), 1e-6):
         raise Wrong("where x is negative the gradient is still 0: this is the ordinary ReLU.")
     if close(slope, 2 * weights, 1e-6) or close(slope, weights * (1 + (x > 0).float()), 1e-6):
@@ -352,8 +391,8 @@ def check(top_images):
         return some.flatten(1) * torch.tensor([1.0, 1.0, 1.0, 5.0])
     out = top_images(features, 1, x, 3)
     untouched((x, before))
-    if isinstance(out, (list, tuple)) and all(isinstance(i, int) for i in out):
-        out = torch.tensor(out)
+    if isinstance(out, np.ndarray) or isinstance(out, (list, tuple)) and all(isinstance(i, int) for i in out):
+        out = torch.as_tensor(np.array(out))
     if isinstance(out, torch.Tensor) and out.is_floating_point():
         raise WrongType("these are the activations: wanted are the *places* of the images, `.indices`.")
     if not isinstance(out, torch.Tensor) or out.shape != (3,):
@@ -368,6 +407,10 @@ def check(top_images):
         raise Wrong("the right images in another order: the largest first.")
     if out.tolist() == column.abs().topk(3).indices.tolist():
         raise Wrong("a large negative value counts as large here: no `.abs()`.")
+    if out.tolist() == column[1000:].topk(3).indices.tolist():
+        raise Wrong("these are places within the last piece: the last piece only was kept. Put the pieces together.")
+    if out.tolist() == torch.cat([features(part)[1] for part in x.split(500)]).topk(3).indices.tolist():
+        raise Wrong("this is one row and not one column: `features(part)[:, neuron]`.")
     if out.max() < 500:
         raise Wrong("all places lie below 500: a place within a piece is not a place among all images. Put the pieces together before you look for the largest.")
     if out.tolist() == (x.flatten(1) * torch.tensor([1.0, 1.0, 1.0, 5.0])).amax(1).topk(3).indices.tolist():
@@ -376,6 +419,8 @@ def check(top_images):
         raise Wrong(f"wanted the images 700, 30 and 1202, but {out.tolist()} came. Is it `features(part)[:, neuron]`, over all pieces (the last is shorter)?")
     if max(sizes) > 500:
         raise Wrong(f"`features` was asked about {max(sizes)} images at once: at most 500.")
+    if len(top_images(features, 1, x, 5)) != 5:
+        raise Wrong("asked for 5 images, it still gives another number: k is given.")
     return "what a neuron likes, among what there is."
 
 # %%
@@ -486,6 +531,8 @@ def check(waves):
         raise Wrong("where the spectrum is 0 the image is black: the sigmoid of 0 is 0.5. A sum of waves is negative half of the time, and clamping cuts that off.")
     for divided, says in ((1, "the waves are not divided by their frequency. Is it `fftfreq(n, 1 / n)`, in periods per image? (With `fftfreq(n)` all are below 1, and clamped.)"),
                           (1 / 3, "fast waves came out stronger: *divide* by the frequency."), (9, "the waves are divided by the square of |f|: take the root."),
+                          (4, "1 is added to the frequency: divide by the larger of the two, `.clamp_min(1)`."), (3 ** 0.5, "the root is taken twice, or of |f| in place of its square."),
+                          (6 * torch.pi, "the frequencies are multiplied by 2 pi: wanted are periods per image."),
                           (3 / 9, "the frequencies are those of `fftfreq(n)`, shares of the sampling rate: wanted are periods per image, `fftfreq(n, 1 / n)`.")):
         if close(out[1, 2], image(0, 3, 4.0, divided).sigmoid(), 1e-4):
             raise Wrong(says)
@@ -632,19 +679,35 @@ def check(auc):
             raise Wrong("your code changes the values it was given.")
         if isinstance(out, torch.Tensor) and out.numel() == 1:
             out = out.item()
+        if isinstance(out, (np.ndarray, np.generic)) and out.size == 1:
+            out = out.item()
         if not isinstance(out, (int, float)):
             raise WrongType(f"wanted one number, but {tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__} came.")
         return out
-    # Pairs by hand: positives 3, 1, 2 against negatives 2, 0: 3>2, 3>0, 1<2, 1>0, 2=2, 2>0: 4 and a half of 6.
-    values, positive, wanted = [3.0, 2.0, 1.0, 0.0, 2.0], [1, 0, 1, 0, 1], 4.5 / 6
-    out = asked(values, positive)
-    for wrong, says in ((4 / 6, "a tie counts as lost: it counts half."), (5 / 6, "a tie counts as won: it counts half."), (1 - 4.5 / 6, "this is the share of pairs in which the *other* picture has the larger value."),
-                        (4.5, "this is a number of pairs: divide by how many there are."), (2 - 1, "this is a difference of means: count pairs."),
-                        (4.5 / 25, "this divides by all pairs of pictures: only pairs of a positive and a negative count.")):
-        if abs(out - wrong) < 1e-6:
+    # First where the known mistakes all give different numbers.
+    values = torch.tensor([5.0, 3.0, 3.0, 4.0, 0.0, 6.0, 2.0, 4.0, 5.0, 0.0, 6.0, 6.0, 0.0])
+    positive = torch.tensor([0, 1, 0, 1, 0, 0, 0, 0, 1, 0, 1, 1, 1]).bool()
+    lead = values[positive][:, None] - values[~positive]
+    won, tied, pairs = (lead > 0).sum().item(), (lead == 0).sum().item(), lead.numel()
+    out, n = asked(values.tolist(), positive.tolist()), min(lead.shape)
+    for wrong, says in ((won / pairs, "a tie counts as lost: it counts half."), ((won + tied) / pairs, "a tie counts as won: it counts half."),
+                        (1 - (won + tied / 2) / pairs, "this is the share of pairs in which the *other* picture has the larger value."),
+                        (won + tied / 2, "this is a number of pairs: divide by how many there are."), (lead.mean().item(), "this is a difference of means: count pairs."),
+                        ((won + tied / 2) / len(values) ** 2, "this divides by all pairs of pictures: only pairs of a positive and a negative count."),
+                        ((2 * won + tied) / pairs - 1, "this goes from -1 to 1 (won less lost): the share of pairs won goes from 0 to 1, a tie counting half."),
+                        ((values[positive] > values[~positive].mean()).double().mean().item(), "each positive is compared with the mean of the others: count all pairs."),
+                        ((values[positive][:n] > values[~positive][:n]).double().mean().item(), "the first positive is compared with the first negative, and so on: count all pairs, `[:, None]`.")):
+        if abs(out - wrong) < 1e-5:
             raise Wrong(says)
-    if abs(out - wanted) > 1e-6:
-        raise Wrong(f"positives 3, 1, 2 against negatives 2, 0: of 6 pairs 4 are won and 1 is a tie, so 4.5 / 6 = 0.75; but {out:.3f} came.")
+    right = (won + tied / 2) / pairs
+    if won / pairs < out < (won + tied) / pairs and abs(out - right) > 1e-5 and abs(out * pairs - round(out * pairs)) < 1e-3:
+        raise Wrong("the ties are broken by the order in which the pictures came (ranks from `argsort` do so): each counts half.")
+    # Pairs by hand: positives 3, 1, 2 against negatives 2, 0: 3>2, 3>0, 1<2, 1>0, 2=2, 2>0: 4 and a half of 6.
+    by_hand = asked([3.0, 2.0, 1.0, 0.0, 2.0], [1, 0, 1, 0, 1])
+    if abs(by_hand - 0.75) > 1e-5:
+        raise Wrong(f"positives 3, 1, 2 against negatives 2, 0: of 6 pairs 4 are won and 1 is a tie, so 4.5 / 6 = 0.75; but {by_hand:.3f} came.")
+    if abs(out - right) > 1e-5:
+        raise Wrong(f"of {pairs} pairs {won} are won and {tied} tied, so the share is {right:.3f}; but {out:.3f} came.")
     if abs(asked([0.0] * 6, [1, 1, 0, 0, 0, 0]) - 0.5) > 1e-6:
         raise Wrong("a neuron that is silent for every picture knows nothing: 0.5, all pairs are ties.")
     if abs(asked([5.0, 6.0, 1.0, 2.0, 3.0, 4.0], [1, 1, 0, 0, 0, 0]) - 1) > 1e-6 or abs(asked([-5.0, -6.0, 1.0, 2.0], [1, 1, 0, 0])) > 1e-6:

@@ -1,4 +1,7 @@
 """Answers to unit 07."""
+import copy
+
+import numpy as np
 import torch
 from torch import nn
 
@@ -67,6 +70,30 @@ def representation_normalised(model, images):
 @wrong("7.2", "Is there a `return`?")
 def representation_nothing(model, images):
     model[:-1](images)
+
+
+@right("7.2")
+def representation_of_a_copy(model, images):
+    model = copy.deepcopy(model)
+    model[-1] = nn.Identity()
+    return model(images)
+
+
+@wrong("7.2", "no gradient reaches the images")
+def representation_of_detached_images(model, images):
+    return model[:-1](images.detach())
+
+
+@wrong("7.2", "in training mode")
+def representation_trains(model, images):
+    model.train()
+    return model[:-1](images)
+
+
+@wrong("7.2", "the weights no longer ask for gradients")
+def representation_freezes(model, images):
+    model.requires_grad_(False)
+    return model[:-1](images)
 
 
 # ---- 7.3 maximise ----
@@ -170,6 +197,61 @@ def maximise_from_the_start(features, neuron, start, steps, step_size):
     return x
 
 
+@right("7.3")
+def maximise_one_by_one(features, neuron, start, steps, step_size):
+    return torch.cat([climb(features, neuron, one[None], steps, step_size) for one in start])
+
+
+@right("7.3")
+def maximise_normalized(features, neuron, start, steps, step_size):
+    return climb(features, neuron, start, steps, step_size, scale=lambda g: nn.functional.normalize(g.flatten(1), dim=1).view_as(g))
+
+
+@wrong("7.3", "the gradients of all steps pile up")
+def maximise_piled_up(features, neuron, start, steps, step_size):
+    x = start.clone().requires_grad_()
+    for _ in range(steps):
+        features(x)[:, neuron].sum().backward()
+        with torch.no_grad():
+            x.copy_((x + step_size * x.grad / x.grad.flatten(1).norm(dim=1).clamp_min(1e-12).view(-1, 1, 1, 1)).clamp(0, 1))
+    return x.detach()
+
+
+@wrong("7.3", "the gradient is that of the start in every step")
+def maximise_first_gradient(features, neuron, start, steps, step_size):
+    way = climb(features, neuron, start, 1, 1e-3) - start
+    way = way / way.flatten(1).norm(dim=1).clamp_min(1e-12).view(-1, 1, 1, 1)
+    x = start.clone()
+    for _ in range(steps):
+        x = (x + step_size * way).clamp(0, 1)
+    return x
+
+
+@wrong("7.3", "one step too few")
+def maximise_one_less(features, neuron, start, steps, step_size):
+    return climb(features, neuron, start, steps - 1, step_size)
+
+
+@wrong("7.3", "each pixel's gradient is divided by its own length")
+def maximise_by_pixel(features, neuron, start, steps, step_size):
+    return climb(features, neuron, start, steps, step_size, scale=lambda g: g / g.norm(dim=1, keepdim=True).clamp_min(1e-12))
+
+
+@wrong("7.3", "the direction is right, but an image moves by")
+def maximise_largest_pixel(features, neuron, start, steps, step_size):
+    return climb(features, neuron, start, steps, step_size, scale=lambda g: g / g.flatten(1).abs().amax(1).view(-1, 1, 1, 1))
+
+
+@wrong("7.3", "the direction is right, but an image moves by")
+def maximise_squared_length(features, neuron, start, steps, step_size):
+    return climb(features, neuron, start, steps, step_size, scale=lambda g: g / g.flatten(1).square().sum(1).view(-1, 1, 1, 1))
+
+
+@wrong("7.3", "neuron 0's")
+def maximise_the_first(features, neuron, start, steps, step_size):
+    return climb(features, 0, start, steps, step_size)
+
+
 # ---- 7.5 open_relu ----
 
 class Through(torch.autograd.Function):
@@ -240,6 +322,16 @@ def open_relu_in_place(x):
     return x + 0
 
 
+@right("7.5")
+def open_relu_where(x):
+    return torch.where(x > 0, x, x - x.detach())
+
+
+@wrong("7.5", "no gradient flows back to x")
+def open_relu_a_new_leaf(x):
+    return x.detach().relu().requires_grad_()
+
+
 # ---- 7.6 top_images ----
 
 @right("7.6")
@@ -296,6 +388,28 @@ def top_images_any_neuron(features, neuron, images, k):
 @wrong("7.6", "wanted the images 700, 30 and 1202")
 def top_images_next_neuron(features, neuron, images, k):
     return torch.cat([features(part)[:, neuron - 1] for part in images.split(500)]).topk(k).indices
+
+
+@right("7.6")
+def top_images_in_numpy(features, neuron, images, k):
+    return (-torch.cat([features(part)[:, neuron] for part in images.split(500)])).numpy().argsort()[:k]
+
+
+@wrong("7.6", "k is given")
+def top_images_always_three(features, neuron, images, k):
+    return torch.cat([features(part)[:, neuron] for part in images.split(500)]).topk(3).indices
+
+
+@wrong("7.6", "one row and not one column")
+def top_images_a_row(features, neuron, images, k):
+    return torch.cat([features(part)[neuron] for part in images.split(500)]).topk(k).indices
+
+
+@wrong("7.6", "the last piece only")
+def top_images_last_piece(features, neuron, images, k):
+    for part in images.split(500):
+        column = features(part)[:, neuron]
+    return column.topk(k).indices
 
 
 # ---- 7.8 waves ----
@@ -387,6 +501,16 @@ def waves_positive_rows(spectrum, size):
     return drawn(spectrum, size, lambda fy, fx, h, w: (torch.arange(h)[:, None] ** 2 + fx ** 2).sqrt().clamp_min(1))
 
 
+@wrong("7.8", "1 is added to the frequency")
+def waves_one_more(spectrum, size):
+    return drawn(spectrum, size, lambda fy, fx, h, w: (fy ** 2 + fx ** 2).sqrt() + 1)
+
+
+@wrong("7.8", "the root is taken twice")
+def waves_two_roots(spectrum, size):
+    return drawn(spectrum, size, lambda fy, fx, h, w: (fy ** 2 + fx ** 2).sqrt().clamp_min(1).sqrt())
+
+
 # ---- 7.13 auc ----
 
 @right("7.13")
@@ -441,3 +565,44 @@ def auc_table(values, positive):
 @wrong("7.13", "of 6 pairs 4 are won")
 def auc_accuracy(values, positive):
     return ((values > values.mean()) == positive).float().mean()
+
+
+@right("7.13")
+def auc_by_signs(values, positive):
+    return ((values[positive][:, None] - values[~positive]).sign().mean() + 1) / 2
+
+
+@right("7.13")
+def auc_in_numpy(values, positive):
+    values, positive = values.numpy(), positive.numpy()
+    lead = values[positive][:, None] - values[~positive]
+    return np.float32((lead > 0).mean() + (lead == 0).mean() / 2)
+
+
+@wrong("7.13", "from -1 to 1")
+def auc_from_minus_one(values, positive):
+    return (values[positive][:, None] - values[~positive]).sign().mean()
+
+
+@wrong("7.13", "broken by the order")
+def auc_ties_by_order(values, positive):
+    ranks = values.argsort(stable=True).argsort() + 1.0
+    n, m = positive.sum(), (~positive).sum()
+    return (ranks[positive].sum() - n * (n + 1) / 2) / (n * m)
+
+
+@wrong("7.13", "count all pairs")
+def auc_against_the_mean(values, positive):
+    return (values[positive] > values[~positive].mean()).float().mean()
+
+
+@wrong("7.13", "count all pairs")
+def auc_side_by_side(values, positive):
+    n = min(positive.sum(), (~positive).sum())
+    return (values[positive][:n] > values[~positive][:n]).float().mean()
+
+
+@wrong("7.13", "always wrong 0")
+def auc_folded(values, positive):
+    area = auc_by_loops(values, positive)
+    return max(area, 1 - area)
