@@ -52,12 +52,14 @@ def answer(guess):
         if not isinstance(layer, (nn.Identity, nn.ReLU, nn.Flatten, models.Normalize)):
             sizes.append((f"{type(layer).__name__}\n{' x '.join(map(str, x.shape[1:]))}", x[0].numel()))
     figure, ax = plt.subplots(figsize=(8, 2.6), layout="constrained")
-    ax.bar(range(len(sizes)), [size for _, size in sizes], 0.6, color=plots.CLEAN)
+    bars = ax.bar(range(len(sizes)), [size for _, size in sizes], 0.6, color=plots.CLEAN)
+    ax.bar_label(bars, [f"{size:,}" for _, size in sizes], fontsize=8)
     ax.axhline(guess, color="k", linestyle=":", label=f"your guess: {guess}")
-    ax.set(yscale="log", ylabel="numbers", xticks=range(len(sizes)), xticklabels=[name for name, _ in sizes])
+    ax.set(yscale="log", ylim=(10, 2e5), ylabel="numbers (log scale)", xticks=range(len(sizes)), xticklabels=[name for name, _ in sizes])
     ax.tick_params(axis="x", labelsize=7)
     ax.legend(fontsize=8)
     seen = features(network, some.images)
+    assert round(1000 * models.info("cifar10/robust-l2")["measured"]["clean"]["share"]) in (834, 835)      # 83.5 %, in the question
     return (f"{seen.shape[1]} numbers: one a channel, averaged over the places where it was seen. None is negative (they come after a ReLU); of an average picture "
             f"{100 * (seen == 0).float().mean():.0f} % of them are 0.")
 
@@ -271,7 +273,8 @@ def answer(guess):
     ax.set(xlabel="neurons, sorted", ylabel="fires for (% of digits)")
     ax.grid(alpha=0.3)
     ax.legend(fontsize=8)
-    return f"{silent['robust']} of the robust network's 100 neurons are silent on all {len(test)} digits (standard: {silent['standard']}). It reads them with the other {100 - silent['robust']}."
+    right = (models.load("mnist5k/robust-l2")(test.images).argmax(1) == test.labels).sum().item()
+    return f"{silent['robust']} of the robust network's 100 neurons are silent on all {len(test)} digits (standard: {silent['standard']}). It reads {right:,} of them right, with the other {100 - silent['robust']}."
 
 # %% [markdown] exercise="7.5" minutes=5 difficulty=2 core=true
 # ## Wake a dead ReLU
@@ -433,8 +436,8 @@ def beside(network, pictures, neurons, starts, steps=30, step_size=0.4, size=1.2
     for neuron, made in zip(neurons, everything.split(len(starts))):
         places = top_images(lambda rows: rows, neuron, seen, 5)
         shown += [pictures.images[places], made]
-        titles += [f"neuron {neuron}", "", "", "", "", *(f"to {value:.1f}" for value in representation(network, made)[:, neuron])]
-    plots.show(torch.cat(shown), titles, columns=5 + len(starts), size=size)
+        titles += [f"{neuron}: {seen[places[0], neuron]:.1f}", *(f"{value:.1f}" for value in seen[places[1:], neuron]), *(f"to {value:.1f}" for value in representation(network, made)[:, neuron])]
+    plots.show(torch.cat(shown), titles, columns=5 + len(starts), size=size, label="neuron: activations; right, what those that were moved reached")
 
 
 beside(robust, best, (*NEURONS, 9, 249, 31), torch.cat([grey, samples.images[[4]]]))
@@ -464,7 +467,8 @@ plots.show(torch.cat([starts, made]), ["noise", "noise", "noise", "grey", "red",
 # %% [markdown]
 # <details><summary>What to see</summary>
 #
-# The same thing from every noise, at nearly the same place, in other details; a colour stays where the neuron does not care about it. How much an image depends on its start says how much the neuron leaves open.
+# The same thing from every noise, at nearly the same place, in other details. A colour stays; mostly the neuron gets what it wants all the same (red dogs, blue cars), but from blue 249 finds no dog, and reaches less than half
+# of what it reaches from grey: climbing ends where there is nothing higher close by. How much an image depends on its start says how much the neuron leaves open.
 # </details>
 
 # %% [markdown] exercise="7.8" minutes=8 difficulty=3 core=true
@@ -552,7 +556,7 @@ def check(waves):
     return "every image can be reached this way; some only sooner than others."
 
 # %% [markdown]
-# Now Adam moves the spectrum. `jitter` also shifts the image by a few pixels before each look, so that what comes of it may not depend on the exact place.
+# Now Adam moves the spectrum. And the image may be moved by a few pixels before each look ("jitter"), so that what comes of it does not depend on the exact place.
 
 # %%
 def painted(features, neurons, steps=45, shift=0, seed=0):
@@ -569,7 +573,8 @@ def painted(features, neurons, steps=45, shift=0, seed=0):
 
 
 shown = [painted(open_features(standard), three, shift=shift) for shift in (0, 4)]
-plots.show(torch.cat(shown), ["waves", "", "", "waves, moved", "", ""], columns=6, size=1.5, label=f"standard network, neurons {three}")
+values = [one_each(standard, three)(images)[:, 0].tolist() for images in shown]
+plots.show(torch.cat(shown), [f"{name}: {value:.1f}" for name, some in zip(("waves", "moved"), values) for value in some], columns=6, size=1.5, label=f"standard network, neurons {three}: activation")
 
 # %% [markdown] part="7.9" minutes=3 core=true
 # ## Whose picture is that?
@@ -588,8 +593,8 @@ plots.show(torch.cat(pictures), ["untrained", "", "", "random pixels", "", ""], 
 # <details><summary>An answer</summary>
 #
 # Large soft patches of strong colour come from the waves: the random sum of pixels gives nothing else, and the untrained network adds grain. Wheels and antlers come from neither. So the method decides *how* it is drawn, the
-# network *what*; and of what the network would have liked best (the pattern of pixels, which reaches higher activations) the method shows us only the part that we can read. The robust network needed no such help: there the prior was put
-# in at training, by the demand that small changes must not matter. Also a choice of ours.
+# network *what*; and of what the network would have liked the method shows us only a part: made to bear a move the images are easier to read, and reach only half to two thirds of what the waves reach without it (the titles above). The robust network
+# needed no such help: there the prior was put in at training, by the demand that small changes must not matter. Also a choice of ours.
 # </details>
 
 # %% [markdown] part="7.10" minutes=2 core=true
@@ -612,28 +617,29 @@ predict("7.11", "robust")
 
 # %% answer="7.11"
 def answer(guess):
-    some, few = data.load("cifar10-samples"), data.load("cifar10-300")
-    wanted = some.images[[1, 4, 6, 9]]
-    starts = {"another image": some.images[[4, 6, 9, 1]], "noise": (0.5 + torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0)) / 20).clamp(0, 1)}
-    shown, titles, words = [wanted, starts["another image"]], ["wanted", *[""] * 3, "another image", *[""] * 3], []
+    some = data.load("cifar10-samples")
+    wanted = some.images[[1, 4, 6, 9]].repeat(2, 1, 1, 1)
+    noise = (0.5 + torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0)) / 20).clamp(0, 1)
+    start = torch.cat([some.images[[4, 6, 9, 1]], noise])
+    shown, titles, words = [wanted, start], ["wanted", *[""] * 7, "start", *[""] * 7], []
     for name in ("robust-l2", "standard"):
         model = models.load(f"cifar10/{name}")
         goal = features(model, wanted)
-        both = invert(model, wanted.repeat(2, 1, 1, 1), torch.cat(list(starts.values())), steps=50, step_size=0.4).split(4)
-        for (begin, start), found in zip(starts.items(), both):
-            gaps = [((features(model, x) - goal).norm(dim=1) / goal.norm(dim=1)).mean().item() for x in (start, found)]
-            shown.append(found)
-            titles += [f"{name}, from {begin}", *[""] * 3]
-            apart = [(x - wanted).flatten(1).norm(dim=1).mean().item() for x in (start, found)]
-            words.append(f"{name} from {begin}: {gaps[0]:.2f} to {gaps[1]:.2f} (of the pixels: {apart[0]:.1f} to {apart[1]:.1f})")
-    plots.show(torch.cat(shown), titles, columns=8, size=1.25)
+        found = invert(model, wanted, start, steps=50, step_size=0.4)
+        gaps = [(features(model, x) - goal).norm(dim=1) / goal.norm(dim=1) for x in (start, found)]
+        apart = [(x - wanted).flatten(1).norm(dim=1) for x in (start, found)]
+        shown.append(found)
+        titles += [f"{name}: {gap:.2f}" for gap in gaps[1]]
+        for begin, half in (("another image", slice(0, 4)), ("noise", slice(4, 8))):
+            words.append(f"{name} from {begin}: {gaps[0][half].mean():.2f} to {gaps[1][half].mean():.2f} (of the pixels: {apart[0][half].mean():.1f} to {apart[1][half].mean():.1f})")
+    plots.show(torch.cat(shown), titles, columns=8, size=1.25, label="network: relative distance of the features at the end")
     return ("Relative distance of the features, before and after: " + "; ".join(words) + ". The robust network's results have the colours and coarse shapes of what was wanted (more so from noise; from another image much of that one stays); "
             "the standard network's are, to us, what they started from. The distance of the pixels hardly knows the difference.")
 
 # %% [markdown] part="7.12" minutes=4 core=false
 # ## Between two images
 # A straight line between two images goes through double exposures. A straight line between their *features* goes elsewhere: for each share $\lambda$ look, from noise, for an image with the features
-# $(1 - \lambda)\,\phi(a) + \lambda\,\phi(b)$.
+# $(1 - \lambda)\,\phi(a) + \lambda\,\phi(b)$. (Above each image: how far its features still are from those, relative to their length.)
 
 # %%
 from helpers.visualisation import maximize
@@ -642,7 +648,8 @@ a, b, shares = samples.images[1:2], samples.images[9:10], torch.linspace(0, 1, 5
 for name, network in {"robust": robust, "standard": standard}.items():
     wanted = (1 - shares) * features(network, a) + shares * features(network, b)
     on_the_way = maximize(lambda x: -(features(network, x) - wanted).norm(dim=1), noise[:1].expand(5, -1, -1, -1), steps=40, step_size=0.4)
-    plots.show(on_the_way, [f"{share:.2f}" for share in shares[:, 0]], columns=5, size=1.4, label=f"{name} network, in features")
+    away = (features(network, on_the_way) - wanted).norm(dim=1) / wanted.norm(dim=1)
+    plots.show(on_the_way, [f"{share:.2f} (away: {gap:.2f})" for share, gap in zip(shares[:, 0], away)], columns=5, size=1.4, label=f"{name} network, in features")
 pixels = (1 - shares.view(-1, 1, 1, 1)) * a + shares.view(-1, 1, 1, 1) * b
 plots.show(pixels, [f"{share:.2f}" for share in shares[:, 0]], columns=5, size=1.4, label="in pixels")
 
@@ -739,7 +746,9 @@ def answer(guess):
         drawn = seen @ torch.randn(seen.shape[1], 1000, generator=torch.Generator().manual_seed(0))
         areas = {}
         for kind, values in {"neurons": seen, "random directions": drawn}.items():
-            order = values.argsort(0).argsort(0).double() + 1       # ties are rare here
+            column = values.T.contiguous()
+            inside = column.sort(1).values
+            order = ((torch.searchsorted(inside, column) + torch.searchsorted(inside, column, right=True) + 1).double() / 2).T       # ranks; equal values share the mean of theirs
             areas[kind] = torch.stack([(order[some.labels == c].sum(0) - 30 * 31 / 2) / (30 * 270) for c in range(10)]).amax(0)
         shares[name] = 100 * (areas["neurons"] > areas["random directions"].median()).double().mean().item()
         for (kind, values), colour, hatch in zip(areas.items(), (plots.CLEAN, plots.ATTACKED), ("", "//")):
@@ -747,7 +756,9 @@ def answer(guess):
         ax.set(xlabel="AUC of the class it knows best", title=f"{name}: {shares[name]:.0f} % beat the median direction", yticks=[])
         ax.title.set_fontsize(9)
         ax.legend(fontsize=8)
-    return f"robust: {shares['robust-l2']:.0f} % (you said {guess}); standard: {shares['standard']:.0f} %. (300 pictures, so each AUC is rough; all 10,000 are in the lecture.)"
+    chance = 196 * (0.25 / 256) ** 0.5
+    return (f"robust: {shares['robust-l2']:.0f} % (you said {guess}); standard: {shares['standard']:.0f} %. Of 256 more random directions {50 - chance:.0f} to {50 + chance:.0f} % would, nineteen times in twenty: "
+            "at most a little is special about the axes. (300 pictures, so each AUC is rough; all 10,000 are in the lecture, and another way to draw directions.)")
 
 # %% [markdown] part="7.15" minutes=5 core=true
 # ## Name that neuron
@@ -756,18 +767,19 @@ def answer(guess):
 # %%
 drawn = (175, 23, 139, 1, 215, 43, 108, 204, 187, 32, 52, 80, 18, 48)
 made = maximise(one_each(robust, [neuron for neuron in drawn for _ in range(2)]), 0, torch.cat([grey, noise[:1]]).repeat(14, 1, 1, 1), 24, 0.5)
-plots.show(made, [text for neuron in drawn for text in (f"neuron {neuron}", "")], columns=7 * 2, size=1.0)
+grey_and_noise = made.view(2, 7, 2, 3, 32, 32).transpose(1, 2).flatten(0, 2)       # seven neurons a row, from noise below from grey
+plots.show(grey_and_noise, [text for seven in (drawn[:7], drawn[7:]) for text in (*map(str, seven), *[""] * 7)], columns=7, size=1.35)
 
 # %%
 mine = {175: "?", 23: "?", 139: "?", 1: "?", 215: "?", 43: "?", 108: "?", 204: "?", 187: "?", 32: "?", 52: "?", 80: "?", 18: "?", 48: "?"}
 
 # %% [markdown]
-# Your names, and beside them guesses that were made for the lecture from these pictures alone:
+# Your names, and beside them guesses that were made for the lecture from such pictures alone (more of them for each neuron):
 
 # %%
 ours = dict(zip(drawn, "truck automobile airplane dog airplane ship horse horse frog dog truck cat ship deer".split()))
 seen = features(robust, few.images)
-print("neuron   yours        AUC     another guess  AUC     the class it knows best")
+print("neuron   yours        AUC     another guess  AUC     the class it knows best (an AUC here is good to about 0.1 either way)")
 for neuron in drawn:
     areas = {name: auc(seen[:, neuron], few.labels == c) for c, name in enumerate(few.classes)}
     known = max(areas, key=areas.get)
@@ -782,6 +794,8 @@ for neuron in drawn:
 
 # %% [markdown] part="7.16" minutes=3 core=false
 # ## With the full data
+# Where all of CIFAR-10 is, ask it: `beside(robust, data.load("cifar10"), NEURONS, grey)`, some fifteen seconds, also for `standard`, whose favourites `cifar10-top` does not hold.
+#
 # The neurons of an ImageNet network at 224 x 224, where its weights are (`python -m helpers.models mobilenet_v2`); one picture, about a minute. Without them this cell only says what is missing.
 
 # %% budget=120
