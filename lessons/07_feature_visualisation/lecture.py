@@ -344,7 +344,7 @@ assert all(r["lead over random"]["purity"]["interval"][0] < 0 for r in colour) a
 
 # %% [markdown]
 # Axes are a little better than random directions. By the first way of drawing it is clear for the standard network only (two hundredths of AUC; for the robust ones it is one, and their intervals begin at 0); by the second it is two hundredths for all four colour networks.
-# Of the top nine, the first way shows no lead at all, the second one of three to four points for two of the four. And for digits, with the 21 neurons of the robust network that fire for more than 1 in 100, axes do worse. So a neuron is hardly more than a direction, and how directions are drawn matters as much.
+# Of the top nine, the first way shows no lead at all, the second one of three to four points for two of the four. And for digits, with the 21 neurons of the robust network that fire for more than 1 in 100, axes do worse (by the second way no difference can be told). So a neuron is hardly more than a direction, and how directions are drawn matters as much.
 # (The intervals are bootstraps over neurons and directions: one network of each kind, always the same pictures.) **And an expectation failed:** one might think that robust
 # neurons, whose pictures we can read, know the classes better. They know them *less* well (0.78 against 0.88): readable is not the same as informative. The standard network is simply the better classifier.
 #
