@@ -19,7 +19,7 @@ from .film import Film, save_gif
 from .picker import ImagePicker
 
 TWO = ("standard", "robust (L2)")       # the same but for their training
-STEPS = 60
+STEPS = 50
 FROM_TO = ((5, 0), (2, 0), (6, 0), (8, 0), (4, 0), (8, 3))
 EVERY = 4           # the film shows every fourth step, in sixteen shades of grey: a committed one may have a megabyte
 
@@ -58,7 +58,7 @@ def traversal_picture(image=0, target="0", step_size=0.5, step=40):
     axes[3].set_xlabel("step", fontsize=8)
     axes[3].set_title(f"distance to the nearest real {target} (L2)", fontsize=9)
     axes[3].tick_params(labelsize=7)
-    axes[3].legend(fontsize=7)
+    axes[3].legend(fontsize=7, loc="upper left")
     return Picture(figure, f"From {name} {step} steps of {step_size:.1f} towards {target}: " + "; ".join(said) + ".")
 
 
@@ -70,7 +70,7 @@ class TraversalPlayer(Explorer):
         super().__init__(traversal_picture, {
             "image": ImagePicker(digits(), light_on_dark=True), "target": w.Dropdown(options=[str(c) for c in range(10)], description="target"),
             "step_size": w.FloatSlider(value=0.5, min=0.1, max=2, step=0.1, description="step size (L2)"), "step": step,
-        }, [{"image": _first(5), "target": "0", "step": 0}, {"image": _first(5), "target": "0", "step": 20}, {"image": _first(5), "target": "0", "step": 60},
+        }, [{"image": _first(5), "target": "0", "step": 0}, {"image": _first(5), "target": "0", "step": 20}, {"image": _first(5), "target": "0", "step": 50},
             {"image": _first(4), "target": "0"}, {"image": _first(8), "target": "3"}],
             "Traversal explorer: a digit on its way to another, on a standard and a robust network")
         self.player, self.saved = w.Play(min=0, max=STEPS, interval=250, description="play", show_repeat=True), w.HTML()
