@@ -13,6 +13,7 @@ from ..attribution import input_gradient
 from ..plots import ATTACKED, CLEAN, SIGNED, show_image, verdict
 from ..training import train
 from ..visualisation import class_traversal
+from .attack import norm_and_eps
 from .digits import digit, digits, model_of
 from .explorer import Explorer, Picture, in_words
 from .film import Film, save_gif
@@ -152,13 +153,7 @@ def duel_picture(image=0, norm="l2", target="any other", eps=2.0, steps=20, stri
 
 
 def duel_explorer():
-    eps = w.FloatSlider(value=2.0, min=0, max=8, step=0.1, description="eps (L2 length)")
-    norm = w.Dropdown(options=[("L2", "l2"), ("L-infinity", "linf")], description="norm")
-
-    def sensible_range(change):
-        eps.max, eps.step, eps.description = (0.5, 0.01, "eps (largest pixel change)") if norm.value == "linf" else (8, 0.1, "eps (L2 length)")
-        eps.value = 0.15 if norm.value == "linf" else 2.0
-    norm.observe(sensible_range, "value")
+    norm, eps = norm_and_eps("l2", 8)
     return Explorer(duel_picture, {
         "image": ImagePicker(digits(), light_on_dark=True), "norm": norm, "target": w.Dropdown(options=["any other", *map(str, range(10))], description="target class"), "eps": eps,
         "steps": w.IntSlider(value=20, min=1, max=40, description="steps"),
