@@ -1,9 +1,10 @@
 """What the neurons of a network's last hidden layer stand for (unit 07): the images that excite them, names tested on labelled images, inversion.
 
-    python -m experiments.neurons            about 20 minutes on one core; writes results/neurons.json, and makes no row again that is there
-    python -m experiments.neurons sets       writes helpers/sets/cifar10-top.npz and cifar10-300.npz (half a minute)
+    python -m experiments.neurons            about six minutes on one core; writes results/neurons.json, and makes no row again that is there
+    python -m experiments.neurons pictures   half a minute: results/neurons.png, neurons_standard.png
 
-top        of each neuron, the test images that excite it most, by their place in the test set (mnist5k's or CIFAR-10's)
+activity   of each neuron, the share of test images that it fires for and the largest activation (mnist5k's test set or CIFAR-10's)
+classes    of each neuron, the AUC of its activation for each of the ten classes, and the classes of the nine images that excite it most
 names      of neurons drawn at random, the class guessed from the pictures that maximise them (drawn without looking at any activation), and the AUC of the activation for it
 axes       the AUC of the best class, and how many of the nine images that excite it most share a class: neurons against random directions
 inversion  features of one image, looked for from another: how near the features come, how near the images, and what a third network says
@@ -16,14 +17,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 
-from helpers import attacks, data, measure, models
+from helpers import attacks, data, measure, models, plots
 from helpers._files import whole
-from helpers.visualisation import features, invert
+from helpers.visualisation import features, invert, maximize
+from .rows import rows_into
 
-ROOT = Path(__file__).parent.parent
-SETS, RESULTS = ROOT / "helpers" / "sets", ROOT / "results" / "neurons.json"
+RESULTS = Path(__file__).parent.parent / "results" / "neurons.json"
 TOP, RANDOM, PAIRS = 9, 1000, 100
 COLOUR = ("cifar10/robust-l2", "cifar10/robust-l2-eps1", "cifar10/robust-linf", "cifar10/standard")
 DIGITS = ("mnist5k/robust-l2", "mnist5k/standard")
@@ -39,20 +41,6 @@ def images_of(network):
     return data.load("cifar10" if network.startswith("cifar10") else "mnist5k")
 
 
-def auc(values, positive):
-    """Of each column of `values` (N x D): how often a positive image has a larger value than another one, ties counting half."""
-    order = torch.stack([torch.as_tensor(_ranks(column)) for column in values.double().T], 1)
-    n, m = positive.sum(), (~positive).sum()
-    return (order[positive].sum(0) - n * (n + 1) / 2) / (n * m)
-
-
-def _ranks(column):
-    """1, 2, ..., equal values sharing the mean of their ranks."""
-    _, inverse, counts = torch.unique(column, return_inverse=True, return_counts=True)
-    last = counts.cumsum(0).double()
-    return (last - (counts - 1) / 2)[inverse]
-
-
 def interval(area, n, m):
     """95 % of an AUC from n positive and m other images (Hanley & McNeil 1982)."""
     q1, q2 = area / (2 - area), 2 * area ** 2 / (1 + area)
@@ -62,14 +50,25 @@ def interval(area, n, m):
 
 def by_class(values, labels):
     """AUC of each column for each class, 10 x D."""
-    return torch.stack([auc(values, labels == c) for c in range(10)])
+    return torch.stack([measure.auc(values[labels == c], values[labels != c]) for c in range(10)])
 
 
-def top_row(network):
+def rounded(values):
+    return [round(x, 3) for x in values.tolist()]
+
+
+def activity_row(network):
     some = images_of(network)
     seen = features(models.load(network), some.images)
     return {"n": len(some), "never on": int((seen.amax(0) == 0).sum()), "share of zeros": round((seen == 0).float().mean().item(), 3),
-            "images": [seen[:, j].topk(TOP).indices.tolist() if seen[:, j].any() else [] for j in range(seen.shape[1])]}
+            "fires for": rounded((seen > 0).double().mean(0)), "most": rounded(seen.amax(0))}
+
+
+def classes_row(network):
+    some = images_of(network)
+    seen = features(models.load(network), some.images)
+    return {"n": len(some), "classes": list(some.classes), "auc": [rounded(column) for column in by_class(seen, some.labels).T],
+            "classes of the nine": some.labels[seen.topk(TOP, 0).indices].T.tolist()}
 
 
 def names_row(network):
@@ -109,9 +108,10 @@ def axes_row(network):
     for kind, values in spaces.items():
         measured[kind] = {"auc": by_class(values, some.labels).amax(0), "purity": purity(values, some.labels).double()}
         row[kind] = {what: _mean(of) for what, of in measured[kind].items()}
-        row[kind]["auc of each" if kind == "neurons" else "auc of the first 256"] = [round(x, 3) for x in measured[kind]["auc"][:256].tolist()]
+        row[kind]["auc of each" if kind == "neurons" else "auc of the first 256"] = rounded(measured[kind]["auc"][:256])
     for kind in ("random", "random, equal spread"):
         row[f"lead over {kind}"] = {what: _mean(measured["neurons"][what], measured[kind][what]) for what in ("auc", "purity")}
+        row[f"lead over {kind}"]["above the median"] = round((measured["neurons"]["auc"] > measured[kind]["auc"].median()).double().mean().item(), 3)
     return row
 
 
@@ -131,56 +131,38 @@ def inversion_row(network, pairs=PAIRS, steps=200, step_size=0.2):
             "third network says wanted": measure.share((said == wanted.labels).sum().item(), pairs), "third network says start": measure.share((said == start.labels).sum().item(), pairs)}
 
 
-def rows_into(file, kind, network, make):
-    """Adds the row unless it is there."""
-    kept = json.loads(file.read_text())["rows"] if file.exists() else []
-    if any((row["kind"], row["network"]) == (kind, network) for row in kept):
-        return
+ROWS = {"axes": (*COLOUR, *DIGITS), "activity": (*GUESSES, *DIGITS), "classes": tuple(GUESSES), "inversion": (*GUESSES, *DIGITS), "names": tuple(GUESSES)}
+OF = {"axes": axes_row, "activity": activity_row, "classes": classes_row, "inversion": inversion_row, "names": names_row}
+
+
+def measured(kind, network):
     began = time.process_time()
-    kept.append({"kind": kind, "network": network} | make(network) | {"seconds": round(time.process_time() - began, 1)})
-    kept.sort(key=lambda row: (row["kind"], row["network"]))
+    return OF[kind](network) | {"seconds": round(time.process_time() - began, 1)}
+
+
+def pictures(file, network, neurons, some=None, starts=None, steps=40):
+    """A row for each neuron: the test pictures that excite it most, with their classes and activations; then what comes of `starts`, moved to excite it."""
+    model, some, starts = models.load(network), some or data.load("cifar10"), {} if starts is None else starts
+    seen = features(model, some.images)[:, list(neurons)]
+    figure = Figure(figsize=(1.3 * (7 + len(starts)), 1.5 * len(neurons)), layout="constrained")
+    axes = figure.subplots(len(neurons), 7 + len(starts), squeeze=False)
+    for k, (line, neuron) in enumerate(zip(axes, neurons)):
+        for ax, i in zip(line, seen[:, k].topk(7).indices.tolist()):
+            plots.show_image(ax, some.images[i], f"{some.classes[some.labels[i]]}: {seen[i, k]:.1f}")
+        line[0].text(-0.1, 0.5, str(neuron), transform=line[0].transAxes, ha="right", va="center")
+        for ax, (name, start) in zip(line[7:], starts.items()):
+            made = maximize(lambda x: features(model, x, straight_through=True)[:, neuron], start, steps=steps, step_size=0.3)
+            plots.show_image(ax, made[0], f"from {name}: {features(model, made)[0, neuron]:.1f}")
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=80)
     with whole(file) as part:
-        part.write_text('{"rows": [\n' + ",\n".join(json.dumps(row) for row in kept) + "\n]}\n")
-    print(kind, network, flush=True)
-
-
-COLUMNS = 20       # of a sheet; WebP has at most 16,383 pixels a side
-
-
-def keep(name, some):
-    """Colour pictures as one lossless sheet, with their labels."""
-    pixels = (some.images * 255).round().byte().permute(0, 2, 3, 1).numpy()
-    rows = -(-len(pixels) // COLUMNS)
-    sheet = np.zeros((rows * COLUMNS, *pixels.shape[1:]), np.uint8)
-    sheet[:len(pixels)] = pixels
-    sheet, file = sheet.reshape(rows, COLUMNS, 32, 32, 3).swapaxes(1, 2).reshape(rows * 32, COLUMNS * 32, 3), io.BytesIO()
-    Image.fromarray(sheet).save(file, "webp", lossless=True, quality=100, method=6)
-    with whole(SETS / f"{name}.npz") as part:
-        with open(part, "wb") as out:
-            np.savez(out, webp=np.frombuffer(file.getvalue(), np.uint8), labels=some.labels.to(torch.uint8).numpy())
-    print(name, len(some), f"{(SETS / f'{name}.npz').stat().st_size / 1e6:.2f} MB", flush=True)
-
-
-def pictures(test=None, each=3):
-    """cifar10-top: the test pictures that are among the `each` that excite some neuron of the robust network most. cifar10-300: the first 30 of each class."""
-    test = test or data.load("cifar10")
-    best = features(models.load("cifar10/robust-l2"), test.images).topk(each, 0).indices
-    return {"cifar10-top": test[best.unique()], "cifar10-300": test.per_class(30)}
-
-
-def main(file=RESULTS, colour=COLOUR, digits=DIGITS):
-    for network in (*colour, *digits):
-        rows_into(file, "axes", network, axes_row)
-        if network in (*GUESSES, *digits):
-            rows_into(file, "top", network, top_row)
-            rows_into(file, "inversion", network, inversion_row)
-        if network in GUESSES:
-            rows_into(file, "names", network, names_row)
+        Image.open(drawn).convert("RGB").quantize(256).save(part, "png", optimize=True)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["sets"]:
-        for name, some in pictures().items():
-            keep(name, some)
+    if sys.argv[1:] == ["pictures"]:
+        frog = data.load("cifar10-samples").images[[4]]
+        pictures(RESULTS.with_name("neurons.png"), "cifar10/robust-l2", (25, 62, 180, 9, 249, 31, 66), starts={"grey": torch.full_like(frog, 0.5), "frog": frog})
+        pictures(RESULTS.with_name("neurons_standard.png"), "cifar10/standard", (43, 18))
     else:
-        main()
+        rows_into(RESULTS, {}, [{"kind": kind, "network": network} for kind, networks in ROWS.items() for network in networks], measured)

@@ -48,7 +48,7 @@ def images_of(model, neuron, photograph, steps=STEPS, waves=WAVES):
 
 
 def main(folder=RESULTS, neurons=NEURONS, some=None, model=None, **options):
-    model, some = model or models.load(NETWORK), some or data.load("imagenet200")
+    model, some = models.load(NETWORK) if model is None else model, some or data.load("imagenet200")
     with torch.no_grad():
         seen = torch.cat([before_relu6(model, part) for part in some.images.split(20)])
     rows, figure = [], Figure(figsize=(13.6, 2.2 * len(neurons)), layout="constrained")

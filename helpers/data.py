@@ -7,7 +7,6 @@
 import functools
 import gzip
 import importlib.util
-import io
 import os
 import shutil
 import sys
@@ -120,15 +119,6 @@ def _read_made(name):
     return read
 
 
-def _read_sheet(name):
-    """Pictures of CIFAR-10's test set that `experiments/neurons.py` picked (unit 07), 32 x 32 each on one sheet of 20 in a row."""
-    def read(split):
-        with np.load(Path(__file__).parent / "sets" / f"{name}.npz") as kept:
-            sheet, labels = np.asarray(Image.open(io.BytesIO(kept["webp"].tobytes())).convert("RGB")), kept["labels"]
-        return sheet.reshape(-1, 32, 20, 32, 3).swapaxes(1, 2).reshape(-1, 32, 32, 3)[:len(labels)], labels, CIFAR10
-    return read
-
-
 def imagenet_classes():
     """The 1,000 ImageNet class names in the order of torchvision's networks."""
     from torchvision.models import ResNet18_Weights
@@ -223,7 +213,6 @@ SETS = {
     "fashion-samples": _Source(_read_samples("fashionMNIST", lambda: CLOTHES, "L"), _ALWAYS),
     "planted": _Source(_read_planted),
     **{name: _Source(_read_made(name), ("train",)) for name in ("digits-rand", "digits-det", "digits-robust", "digits-nonrobust")},
-    **{name: _Source(_read_sheet(name), _ALWAYS) for name in ("cifar10-top", "cifar10-300")},
     "imagenet-samples": _Source(_read_samples("imagenet", imagenet_classes, "RGB", _center_crop), _ALWAYS),
     "mnist": _Source(_read_mnist_like("mnist", "MNIST", DIGITS), paths=_idx_paths("MNIST"), download="MNIST", stand_in="mnist5k"),
     "fashion_mnist": _Source(_read_mnist_like("fashion_mnist", "FashionMNIST", CLOTHES), paths=_idx_paths("FashionMNIST"),

@@ -15,7 +15,7 @@ from PIL import Image
 
 from helpers import data
 
-ALWAYS = ("mnist5k", "planted", "digits-rand", "digits-det", "digits-robust", "digits-nonrobust", "cifar10-top", "cifar10-300", "cifar10-samples", "fashion-samples", "imagenet-samples")
+ALWAYS = ("mnist5k", "planted", "digits-rand", "digits-det", "digits-robust", "digits-nonrobust", "cifar10-samples", "fashion-samples", "imagenet-samples")
 needs_mnist = pytest.mark.skipif(not data.available("mnist"), reason="no full MNIST in $WORKBOOK_DATA")
 
 

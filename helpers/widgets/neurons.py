@@ -9,12 +9,17 @@ from matplotlib.figure import Figure
 from .. import data, models
 from ..plots import ATTACKED, CLEAN, show_image
 from ..visualisation import features, invert, maximize
+from .digits import digits
 from .explorer import Explorer, Picture
 from .picker import ImagePicker
 from .saliency import COLOUR_NETWORKS, samples
 
-STARTS = {"grey": 0.5, "noise": 0, "another noise": 1, "red": (0.8, 0.2, 0.2), "blue": (0.2, 0.4, 0.8), "a ship (picture 1)": "1", "a frog (picture 4)": "4", "a car (picture 6)": "6"}
+NETWORKS = {"robust (L2)": "cifar10/robust-l2", "standard": "cifar10/standard", "digits, robust (L2)": "mnist5k/robust-l2", "digits, standard": "mnist5k/standard"}
+BOTH = {"grey": 0.5, "noise": 0, "another noise": 1}
+STARTS = {True: BOTH | {"a 6 (digit 0)": "0", "a 3 (digit 1)": "1", "an 8 (digit 3)": "3"},      # by whether the network reads digits
+          False: BOTH | {"red": (0.8, 0.2, 0.2), "blue": (0.2, 0.4, 0.8), "a ship (picture 1)": "1", "a frog (picture 4)": "4", "a car (picture 6)": "6"}}
 EVERY = 10      # steps between two pictures
+READ = 500     # test pictures between two pictures
 
 
 _asking = threading.RLock()      # features are read off by hooks, and those of two threads in one network would mix: one at a time, in networks of our own
@@ -25,24 +30,23 @@ def network_of(name):
     return models.load(name)
 
 
-def start_image(name):
-    what = STARTS[name]
+def reads_digits(name):
+    return name.startswith("mnist5k")
+
+
+def start_image(start, of_digits=False):
+    what, shape = STARTS[of_digits][start], (1, 1, 28, 28) if of_digits else (1, 3, 32, 32)
     if isinstance(what, str):
-        return samples().images[int(what)][None]
+        return (digits() if of_digits else samples()).images[int(what)][None]
     if isinstance(what, int):
-        return (0.5 + torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(what)) / 20).clamp(0, 1)
-    return torch.as_tensor(what).view(1, -1, 1, 1).expand(1, 3, 32, 32).contiguous()
+        return (0.5 + torch.randn(shape, generator=torch.Generator().manual_seed(what)) / 20).clamp(0, 1)
+    return torch.as_tensor(what).view(1, -1, 1, 1).expand(shape).contiguous()
 
 
 @functools.cache
-def top():
-    return data.load("cifar10-top")
-
-
-@functools.cache
-def _seen(network):
-    """The features of the pictures of `cifar10-top`."""
-    return _features(COLOUR_NETWORKS[network], top().images)
+def real(of_digits):
+    """The images that a neuron may like best: the test digits; CIFAR-10's 10,000 test pictures where they are, else the twenty samples."""
+    return digits() if of_digits else data.load("cifar10") if data.available("cifar10") else samples()
 
 
 def _features(name, images):
@@ -50,48 +54,81 @@ def _features(name, images):
         return features(network_of(name), images)
 
 
+_seen = {}      # network -> the features of its real images, as far as they have been read
+
+
+def _reading(name):
+    """Yields the features of all real images that have been read so far, each time there are more."""
+    images = real(reads_digits(name)).images
+    while True:
+        with _asking:       # another explorer's thread may be reading, too
+            read = _seen.get(name, torch.empty(0))
+            if len(read) < len(images):
+                _seen[name] = torch.cat([read, _features(name, images[len(read):len(read) + READ])])
+        yield _seen[name]
+        if len(_seen[name]) == len(images):
+            return
+
+
 def neuron_picture(neuron=249, network="robust (L2)", start="grey", steps=40, step_size=0.3):
-    """The test pictures that excite a neuron most, beside an image that is moved, step by step, to excite it. Grows."""
-    name, seen = COLOUR_NETWORKS[network], _seen(network)[:, neuron]
-    best, x = seen.topk(6).indices, start_image(start)
-    begin, reached, done = x, [_features(name, x)[0, neuron].item()], 0
-    yield _neuron(neuron, network, start, begin, x, best, seen, reached, done, steps)
+    """The test images that excite a neuron most, beside an image that is moved, step by step, to excite it. Grows."""
+    name = NETWORKS[network]
+    x = start_image(start, reads_digits(name))
+    drawn = functools.partial(_neuron, neuron, network, start, x, steps)
+    reached, done = [_features(name, x)[0, neuron].item()], 0
+    for seen in _reading(name):
+        yield drawn(x, seen[:, neuron], reached, done)
     while done < steps:
         several = min(EVERY, steps - done)
         with _asking:
             x = maximize(lambda x: features(network_of(name), x, straight_through=True)[:, neuron], x, steps=several, step_size=step_size)
         done += several
         reached.append(_features(name, x)[0, neuron].item())
-        yield _neuron(neuron, network, start, begin, x, best, seen, reached, done, steps)
+        yield drawn(x, seen[:, neuron], reached, done)
 
 
-def _neuron(neuron, network, start, begin, x, best, seen, reached, done, steps):
+def _neuron(neuron, network, start, begin, steps, x, seen, reached, done):
+    some, best = real(reads_digits(NETWORKS[network])), seen.topk(6).indices.tolist()
+    classes, what = [some.classes[some.labels[i]] for i in best], "digits" if reads_digits(NETWORKS[network]) else "pictures"
     figure = Figure(figsize=(9, 3.4))
     grid = figure.add_gridspec(2, 5, width_ratios=[1, 1, 1, 1.15, 2.2], left=0.01, right=0.99, bottom=0.02, top=0.85, wspace=0.1, hspace=0.25)
-    for k, i in enumerate(best.tolist()):
-        show_image(figure.add_subplot(grid[k // 3, k % 3]), top().images[i], f"{top().classes[top().labels[i]]}: {seen[i]:.1f}")
+    for k, i in enumerate(best):
+        show_image(figure.add_subplot(grid[k // 3, k % 3]), some.images[i], f"{classes[k]}: {seen[i]:.1f}")
     show_image(figure.add_subplot(grid[0, 3]), begin[0], f"start: {reached[0]:.1f}")
     curve = figure.add_subplot(grid[1, 3])
     curve.plot([min(EVERY * k, done) for k in range(len(reached))], reached, color=CLEAN)
     curve.set(xlim=(0, max(steps, 1)), xticks=[], yticks=[])
     curve.set_title("activation, by step", fontsize=9)
     show_image(figure.add_subplot(grid[:, 4]), x[0], f"after {done} of {steps} steps: {reached[-1]:.1f}")
-    figure.text(0.01, 0.95, f"neuron {neuron}, {network} network: of 496 test pictures those that excite it most", fontsize=9)
-    classes = [top().classes[top().labels[i]] for i in best]
+    of = f"{len(seen):,} test {what}" + (f" (of {len(some):,}, still reading)" if len(seen) < len(some) else " (the samples; all 10,000 where CIFAR-10 is)" if len(some) == 20 else "")
+    figure.text(0.01, 0.95, f"neuron {neuron}, {network} network: of {of} those that excite it most", fontsize=9)
     commonest = max(sorted(set(classes)), key=classes.count)
-    return Picture(figure, f"Neuron {neuron} of the {network} network. {classes.count(commonest)} of the six pictures that excite it most show a{'n' * (commonest[0] == 'a')} {commonest} (activations {seen[best[-1]]:.1f} "
-                           f"to {seen[best[0]]:.1f}). From {start}, {done} of {steps} steps take the activation from {reached[0]:.1f} to {reached[-1]:.1f}.", done / steps if steps else 1.0)
+    said = f"{classes.count(commonest)} of the six of {len(seen):,} test {what} that excite it most show class {commonest} (activations {seen[best[-1]]:.1f} to {seen[best[0]]:.1f})." if seen[best[0]] > 0 \
+        else f"It fires for none of {len(seen):,} test {what}."
+    return Picture(figure, f"Neuron {neuron} of the {network} network. {said} From {start}, {done} of {steps} steps take the activation from {reached[0]:.1f} to {reached[-1]:.1f}.",
+                   (len(seen) + done * READ / EVERY) / (len(some) + steps * READ / EVERY))
 
 
 def neuron_explorer():
+    neuron = w.IntSlider(value=249, min=0, max=255, description="neuron")
+    network = w.Dropdown(options=list(NETWORKS), value="robust (L2)", description="network")
+    start = w.Dropdown(options=list(STARTS[False]), description="start")
+
+    def fit(change):
+        of_digits, kept = reads_digits(NETWORKS[network.value]), start.value
+        neuron.max = 99 if of_digits else 255
+        if tuple(STARTS[of_digits]) != start.options:
+            start.options = tuple(STARTS[of_digits])
+            start.value = kept if kept in STARTS[of_digits] else "grey"
+    network.observe(fit, "value")
     return Explorer(neuron_picture, {
-        "neuron": w.IntSlider(value=249, min=0, max=255, description="neuron"),
-        "network": w.Dropdown(options=list(COLOUR_NETWORKS), value="robust (L2)", description="network"),
-        "start": w.Dropdown(options=list(STARTS), description="start"),
+        "neuron": neuron,
+        "network": network,
+        "start": start,
         "steps": w.IntSlider(value=40, min=0, max=100, step=5, description="steps"),
         "step_size": w.FloatSlider(value=0.3, min=0.1, max=1.0, step=0.1, description="length of a step (L2)"),
-    }, [{"neuron": 249}, {"neuron": 180, "start": "noise"}, {"neuron": 9, "start": "a car (picture 6)"}, {"neuron": 43, "network": "standard"}],
-        "Neuron explorer: the test pictures that excite a neuron, and an image that is moved to excite it", 1.0)
+    }, [{"neuron": 249}, {"neuron": 180, "start": "noise"}, {"neuron": 9, "start": "a car (picture 6)"}, {"neuron": 3, "network": "digits, robust (L2)", "start": "noise"}, {"neuron": 43, "network": "standard"}],
+        "Neuron explorer: the test images that excite a neuron, and an image that is moved to excite it", 1.0)
 
 
 STEPS = 100

@@ -1,8 +1,7 @@
 # %% [markdown]
 # # 07 · Feature visualisation
 # *About 18 minutes to read and run. Some of what follows you will be asked to predict (7.1, 7.4, 7.11, 7.14): guess before you read on, or do the exercises first.*
-# Maps say *where* a network looks in one image. This unit asks what it looks *for*: what does a single neuron of its last hidden layer want to see? Upper row: of CIFAR-10's 10,000 test pictures the one that excites each neuron most. Lower row: an image
-# that began as plain grey, and was moved until the neuron fired.
+# Maps say *where* a network looks in one image. This unit asks what it looks *for*: what does a single neuron of its last hidden layer want to see? Ten neurons; upper row: an image that began as plain grey, and was moved until the neuron fired. Lower row: one that began as a frog.
 
 # %%
 import json
@@ -15,8 +14,7 @@ from helpers import data, measure, models, plots
 from helpers.visualisation import features, fourier_images, invert, jitter_scale_rotate, maximize
 
 robust, standard = models.load("cifar10/robust-l2"), models.load("cifar10/standard")
-samples, best, few = data.load("cifar10-samples"), data.load("cifar10-top"), data.load("cifar10-300")
-digits, robust_digits = data.load("mnist5k"), models.load("mnist5k/robust-l2")
+samples, digits, robust_digits = data.load("cifar10-samples"), data.load("mnist5k"), models.load("mnist5k/robust-l2")
 grey = torch.full((1, 3, 32, 32), 0.5)
 noise = (0.5 + torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(0)) / 20).clamp(0, 1)
 rows = json.loads(Path("../results/neurons.json").read_text())["rows"]      # python -m experiments.neurons
@@ -37,23 +35,20 @@ def value(network, images, neurons):
     return features(network, images)[torch.arange(len(neurons)), list(neurons)].tolist()
 
 
-seen_best = features(robust, best.images)
 ten = (249, 9, 180, 250, 181, 31, 188, 118, 25, 94)
-made = ask(robust, ten, grey, 40, 0.4)
-plots.show(torch.cat([best.images[seen_best[:, ten].argmax(0)], made]), [*(f"{j}: {v:.1f}" for j, v in zip(ten, seen_best[:, ten].amax(0))), *(f"to {v:.1f}" for v in value(robust, made, ten))], columns=10, size=1.35,
-           label="neuron: its activation")
+made = ask(robust, ten * 2, torch.cat([grey, samples.images[[4]]]).repeat_interleave(10, 0), 40, 0.4)
+plots.show(made, [f"{j}: {v:.1f}" for j, v in zip(ten * 2, value(robust, made, ten * 2))], columns=10, size=1.35, label="neuron: its activation")
 
 # %% [markdown]
-# No picture was shown to the method in the lower row: only the network. (It is the robust one, trained to withstand changes of 0.5 in $L_2$. With a standard network it goes differently, as we shall see. These ten were chosen because they are good to look at; further down there are fourteen drawn at random.)
+# The upper row was made from the network alone: no picture went into it. (It is the robust one, trained to withstand changes of 0.5 in $L_2$. With a standard network it goes differently, as we shall see. These ten were chosen because they are good to look at; further down there are fourteen drawn at random.)
 #
 # ## The representation
 # **Ask first:** a picture has 3,072 numbers. How many are left when the last layer computes its ten scores?
 
 # %%
-seen_few = {}
-for name, network, some in (("cifar10/robust-l2", robust, few), ("cifar10/standard", standard, few), ("mnist5k/robust-l2", robust_digits, digits)):
-    seen = seen_few[network] = features(network, some.images)
-    print(f"{name:<18} {some.images[0].numel():>5} numbers -> {seen.shape[1]}, of which {100 * (seen == 0).float().mean():.0f} % are 0 on average; never on: {(seen.amax(0) == 0).sum()} neurons ({len(some)} images)")
+for name in ("cifar10/robust-l2", "cifar10/standard", "mnist5k/robust-l2", "mnist5k/standard"):
+    active, one = row("activity", name), (digits if name.startswith("mnist5k") else samples).images[:1]
+    print(f"{name:<18} {one.numel():>5} numbers -> {features(models.load(name), one).shape[1]}, of which {100 * active['share of zeros']:.0f} % are 0 on average; never on: {active['never on']} neurons ({active['n']:,} test images)")
 
 # %% [markdown]
 # 256 in colour, 100 for digits; the last layer knows nothing else of the image. Each is a **neuron** $\phi_j$, and none is negative, for they come out of a ReLU.
@@ -73,7 +68,8 @@ moments = (0, 5, 10, 20, 40)
 order = [(k, step) for k in range(6) for step in moments]
 plots.show(torch.stack([frames[step][0][k] for k, step in order]), [f"{fixed[k // 2]}: {frames[step][1][k]:.1f}" if step == 0 else f"{frames[step][1][k]:.1f}" for k, step in order], columns=10, size=1.35,
            label="neuron: its activation, after 0, 5, 10, 20 and 40 steps")
-times = [frames[40][1][k] / seen_best[:, fixed[k // 2]].max() for k in range(6)]
+most = row("activity", "cifar10/robust-l2")["most"]
+times = [frames[40][1][k] / most[fixed[k // 2]] for k in range(6)]
 print("at the end, times what any of the 10,000 test pictures reaches: " + ", ".join(f"{fixed[k // 2]}: {times[k]:.1f}" for k in range(6)))
 assert min(times) > 1.5
 
@@ -81,29 +77,26 @@ assert min(times) > 1.5
 # On the way the start turns into what the neuron wants and keeps what does not disturb it: its colours, and large shapes. Activations grow to about two or three times what any test picture reaches: these are not images that exist, they are caricatures.
 #
 # ## The real images beside them
-# The other way to ask: which of all real images excite it most? Five of them; then what is maximised, from grey and from a frog. **Look at the left, name the neuron; then look at the right: do you keep the name?**
+# The other way to ask: which of all real images excite it most? Seven neurons of the robust network: the first seven of all 10,000 test pictures; then what is maximised, from grey and from a frog. **Look at the left, name the neuron; then look at the right: do you keep the name?**
+#
+# ![Seven neurons of the robust network: for each the seven test pictures of CIFAR-10 that excite it most, with class and activation, and two images maximised for it](../results/neurons.png)
+#
+# (CIFAR-10 does not come with the course, so this is a picture: `python -m experiments.neurons pictures` draws it where the set is. With it, workbook and explorer ask all of it.) 249 likes faces of dogs both ways, and 9 cars. The real images of 66 suggest
+# birds and airplanes; what it is given when it may choose are dark diagonal lines, and these pictures happen to have some. Real images have in common what the neuron looks at *and* whatever comes with it; the maximised one was moved by nothing but the neuron.
+#
+# Digits are here, all 5,000 of them (those that the network learned from, too). Five that excite a neuron most, then what becomes of a 6 and an 8 (from another digit the way is long: not all reach what real ones do):
 
 # %%
-def beside(network, pictures, neurons, starts, steps=40, step_size=0.3, size=1.25):
-    seen, shown, titles, n = seen_best if pictures is best else seen_few[network], [], [], len(starts)
-    asked = [j for j in neurons for _ in range(n)]
-    made = ask(network, asked, starts.repeat(len(neurons), 1, 1, 1), steps, step_size)
-    for k, j in enumerate(neurons):
-        top, own = seen[:, j].topk(5), made[k * n:(k + 1) * n]
-        shown += [pictures.images[top.indices], own]
-        titles += [f"{j}: {top.values[0]:.1f}", *(f"{v:.1f}" for v in top.values[1:]), *(f"to {v:.1f}" for v in value(network, own, [j] * n))]
-    plots.show(torch.cat(shown), titles, columns=5 + len(starts), size=size)
-
-
-beside(robust, best, (*fixed, 9, 249, 31, 66), torch.cat([grey, samples.images[[4]]]))
-
-# %% [markdown]
-# (The first three of each row are the first three of all 10,000 test pictures; `cifar10-top` holds those of all 256 neurons.) 249 likes faces of dogs both ways. The real images of 66 suggest
-# birds and airplanes; what it is given when it may choose are dark diagonal lines, and these pictures happen to have some. Real images have in common what the neuron looks at *and* whatever comes with it; the maximised one was moved by nothing but the neuron. Digits, from all 1,000 of the test set (from another digit the way is long: not all reach what real ones do):
-
-# %%
-alive = (3, 22, 57, 65)
-beside(robust_digits, digits, alive, digits.images[[0, 3]])
+every_digit = torch.cat([digits.images, data.load("mnist5k", "train").images])
+seen = features(robust_digits, every_digit)
+alive, starts = (3, 22, 57, 65), digits.images[[0, 3]]
+made = ask(robust_digits, [j for j in alive for _ in starts], starts.repeat(4, 1, 1, 1), 40, 0.3)
+shown, titles = [], []
+for k, j in enumerate(alive):
+    top, own = seen[:, j].topk(5), made[2 * k:2 * k + 2]
+    shown += [every_digit[top.indices], own]
+    titles += [f"{j}: {top.values[0]:.1f}", *(f"{v:.1f}" for v in top.values[1:]), *(f"to {v:.1f}" for v in value(robust_digits, own, [j, j]))]
+plots.show(torch.cat(shown), titles, columns=7, size=1.25)
 
 # %% [markdown]
 # ## From noise, from a colour
@@ -139,17 +132,16 @@ assert slopes[0] == 0 and open_slopes.min() > 0
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(10, 2.6), layout="constrained")
-for ax, (title, pair, some) in zip(axes, (("mnist5k, 1,000 digits", {"robust": robust_digits, "standard": models.load("mnist5k/standard")}, digits), ("CIFAR-10, 300 pictures", {"robust": robust, "standard": standard}, few))):
-    for (name, network), marker in zip(pair.items(), "os"):
-        seen = seen_few[network] if network in seen_few else features(network, some.images)
-        share = 100 * (seen > 0).float().mean(0).sort().values
-        ax.plot(range(len(share)), share, marker, markersize=2.5, label=f"{name}: {int((share == 0).sum())} of {len(share)} never")
+for ax, (title, networks) in zip(axes, (("mnist5k, 1,000 test digits", "mnist5k"), ("CIFAR-10, 10,000 test pictures", "cifar10"))):
+    for name, marker in (("robust-l2", "o"), ("standard", "s")):
+        share = 100 * torch.tensor(row("activity", f"{networks}/{name}")["fires for"]).sort().values
+        ax.plot(range(len(share)), share, marker, markersize=2.5, label=f"{name}: {row('activity', f'{networks}/{name}')['never on']} of {len(share)} never")
     ax.set(xlabel="neurons, sorted", ylabel="fires for (%)", title=title)
     ax.title.set_fontsize(9)
     ax.grid(alpha=0.3)
     ax.legend(fontsize=8)
 plt.show()
-assert row("top", "mnist5k/robust-l2")["never on"] == 78 and row("top", "cifar10/robust-l2")["never on"] == 0
+assert row("activity", "mnist5k/robust-l2")["never on"] == 78 and row("activity", "cifar10/robust-l2")["never on"] == 0
 
 # %% [markdown]
 # The robust network for digits reads them with 22 neurons; the other 78 never fire for a test digit. In colour every neuron is alive; it is easier there, for the representation is an average over 16 places, and one of them is enough.
@@ -169,8 +161,7 @@ neuron_explorer()
 four = (25, 62, 180, 43)
 plain, by_robust = ask(standard, four, grey, 40, 0.3), ask(robust, four, grey, 40, 0.3)
 plots.show(torch.cat([plain, by_robust]), [f"{name} {j}: {v:.1f}" for name, network, images in (("standard", standard, plain), ("robust", robust, by_robust)) for j, v in zip(four, value(network, images, four))], columns=4, size=1.5)
-largest = [seen_few[network][:, list(four)].amax(0) for network in (standard, robust)]
-print("the largest among 300 test pictures: " + "; ".join(f"{name} " + ", ".join(f"{v:.1f}" for v in most) for name, most in zip(("standard", "robust"), largest)))
+print("the largest among 10,000 test pictures: " + "; ".join(f"{name} " + ", ".join(f"{row('activity', f'cifar10/{name}')['most'][j]:.1f}" for j in four) for name in ("standard", "robust-l2")))
 
 # %% [markdown]
 # Activations far above those of test pictures, and next to nothing to see. Three things are known to help (Olah et al. 2017): move the *waves* of the image in place of its pixels, the slow ones more readily; move the image a little before each look, so that the result may not depend
@@ -215,7 +206,7 @@ rescued = {name: painted(wants(standard, four), 4, **options) for name, options 
 columns = torch.stack(list(rescued.values()), 1).flatten(0, 1)
 plots.show(columns, list(ways), columns=4, size=1.5, label=f"standard network, neurons {four}")
 power, heights = {}, {}
-for name, images in {"pixels, steps of equal length": plain, **rescued, "test pictures": few.images[::3]}.items():
+for name, images in {"pixels, steps of equal length": plain, **rescued, "test pictures": samples.images}.items():
     power[name], heights[name] = fast(images), value(standard, images, four) if len(images) == 4 else []
     print(f"{name:<30} activations {', '.join(f'{v:.1f}' for v in heights[name]) or '-':<24} power above 8 periods {power[name]:.0f} %")
 assert power["pixels, Adam"] > 1.5 * power["waves"] > 1.8 * power["waves, moved"] > 1.8 * power["moved, coloured"] and power["waves"] > 4 * power["test pictures"]
@@ -375,16 +366,17 @@ assert all(sum(area > 0.9 for area in row("axes", network)["neurons"]["auc of ea
 
 # %% [markdown]
 # Half of the names are right for the robust network, and four of fourteen for the standard one: both more than by chance, but fourteen guesses by one pair of eyes cannot tell the two networks apart (see the intervals). The most instructive are the confident mistakes. The standard network's 43 and 18 were both named deer,
-# for antlers; and yet 43 knows *airplanes* best and 18 *trucks*. Here is what they draw, and the pictures that excite them most:
+# for antlers; and yet 43 knows *airplanes* best and 18 *trucks*. Here is what they draw, and below it the test pictures that excite them most:
 
 # %%
-pool, seen_standard = torch.cat([best.images, few.images]), torch.cat([features(standard, best.images), seen_few[standard]])
-drawings = painted(wants(standard, (43, 18)), 2, moved=True, coloured=True)
-shown = [torch.cat([drawing[None], pool[seen_standard[:, j].topk(7).indices]]) for drawing, j in zip(drawings, (43, 18))]
-plots.show(torch.cat(shown), ["43 draws", "likes", *[""] * 6, "18 draws", "likes", *[""] * 6], columns=8, size=1.2, label=f"standard network, of {len(pool)} test pictures")
+plots.show(painted(wants(standard, (43, 18)), 2, moved=True, coloured=True), ["43 draws", "18 draws"], columns=2, size=1.7)
+firsts = {j: row("classes", "cifar10/standard")["classes of the nine"][j][:7] for j in (43, 18)}
+assert [firsts[j].count(data.CIFAR10.index("deer")) for j in (43, 18)] == [5, 6]
 
 # %% [markdown]
-# Stags come first, as drawn; then come airplanes, and trucks. Antlers are the *extreme* of what these neurons respond to; over all pictures they go by something else, of which airplanes and trucks have more than deer. (Not the first of all 10,000: these 796 were chosen for the robust network, or are the first of their class.) A maximised image shows the far end of what a neuron responds to; the AUC asks about its whole range. A name needs both, and most neurons have no name among ten classes (an AUC above 0.9 is
+# ![Two neurons of the standard network: for each the seven of all 10,000 test pictures that excite it most, with class and activation](../results/neurons_standard.png)
+#
+# Stags come first, as drawn: of 43 five of the first seven, of 18 six; between them an airplane, and a truck. Antlers are the *extreme* of what these neurons respond to; over all pictures they go by something else, of which airplanes and trucks have more than deer. A maximised image shows the far end of what a neuron responds to; the AUC asks about its whole range. A name needs both, and most neurons have no name among ten classes (an AUC above 0.9 is
 # rare on the robust network, and not the rule on the standard one): they are shared, and the last layer uses them together.
 #
 # ## With the full data: an ImageNet network at 224 x 224

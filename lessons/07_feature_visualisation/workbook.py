@@ -9,6 +9,9 @@
 # fixed $L_2$ length.
 
 # %%
+import json
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import torch
 from torch import nn
@@ -18,14 +21,15 @@ from helpers.course import check, hint, predict, progress, reveal
 
 robust, standard = models.load("cifar10/robust-l2"), models.load("cifar10/standard")
 samples = data.load("cifar10-samples")      # 20 pictures of CIFAR-10's test set
-few = data.load("cifar10-300")              # 300 of them, 30 a class
-best = data.load("cifar10-top")             # 496: of each of the robust network's neurons, the three of all 10,000 test pictures that excite it most
 digits, robust_digits = data.load("mnist5k"), models.load("mnist5k/robust-l2")
 noise = (0.5 + torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(0)) / 20).clamp(0, 1)
 grey = torch.full((1, 3, 32, 32), 0.5)
 NEURONS = (25, 62, 180)     # the practicum looks at 200, 500 and 1444 of 2,048; these stand at the same places among 256
 
 # %% setup="checks"
+import json
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
@@ -45,7 +49,7 @@ predict("7.1", 500)
 
 # %% answer="7.1"
 def answer(guess):
-    network, some = models.load("cifar10/robust-l2"), data.load("cifar10-300")
+    network, some = models.load("cifar10/robust-l2"), data.load("cifar10-samples")
     x, sizes = some.images[:1], [("picture", 3072)]
     for layer in network[:-1]:
         x = layer(x)
@@ -60,8 +64,8 @@ def answer(guess):
     ax.legend(fontsize=8)
     seen = features(network, some.images)
     assert round(1000 * models.info("cifar10/robust-l2")["measured"]["clean"]["share"]) in (834, 835)      # 83.5 %, in the question
-    return (f"{seen.shape[1]} numbers: one a channel, averaged over the places where it was seen. None is negative (they come after a ReLU); of an average picture "
-            f"{100 * (seen == 0).float().mean():.0f} % of them are 0.")
+    return (f"{seen.shape[1]} numbers: one a channel, averaged over the places where it was seen. None is negative (they come after a ReLU); of the twenty sample pictures "
+            f"on average {100 * (seen == 0).float().mean():.0f} % of them are 0.")
 
 # %% [markdown] exercise="7.2" minutes=4 difficulty=1 core=true
 # ## The representation
@@ -427,29 +431,33 @@ def check(top_images):
     return "what a neuron likes, among what there is."
 
 # %%
-def beside(network, pictures, neurons, starts, steps=30, step_size=0.4, size=1.25):
-    """A row a neuron: five of `pictures` that excite it most, and what comes of `starts`."""
+def beside(network, images, neurons, starts, steps=30, step_size=0.4, size=1.25):
+    """A row a neuron: five of `images` that excite it most, and what comes of `starts`."""
     with torch.no_grad():
-        seen = torch.cat([representation(network, part) for part in pictures.images.split(500)])    # once for all neurons
+        seen = torch.cat([representation(network, part) for part in images.split(500)])    # once for all neurons
     shown, titles = [], []
     everything = maximise(one_each(network, [neuron for neuron in neurons for _ in starts]), 0, starts.repeat(len(neurons), 1, 1, 1), steps, step_size)
     for neuron, made in zip(neurons, everything.split(len(starts))):
         places = top_images(lambda rows: rows, neuron, seen, 5)
-        shown += [pictures.images[places], made]
+        shown += [images[places], made]
         titles += [f"{neuron}: {seen[places[0], neuron]:.1f}", *(f"{value:.1f}" for value in seen[places[1:], neuron]), *(f"to {value:.1f}" for value in representation(network, made)[:, neuron])]
     plots.show(torch.cat(shown), titles, columns=5 + len(starts), size=size, label="neuron: activations; right, what those that were moved reached")
 
 
-beside(robust, best, (*NEURONS, 9, 249, 31), torch.cat([grey, samples.images[[4]]]))
-
-# %%
-beside(robust_digits, digits, (3, 22, 57, 65), digits.images[[0, 3]], 40, 0.4)
+every_digit = torch.cat([digits.images, data.load("mnist5k", "train").images])      # 5,000
+beside(robust_digits, every_digit, (3, 22, 57, 65), digits.images[[0, 3]], 40, 0.4)
 
 # %% [markdown]
+# Left what there is, right what the neuron would have. And in colour? CIFAR-10 does not come with the course, so here is a picture of what `python -m experiments.neurons pictures` finds among all 10,000 test pictures (where the set is, 7.16 asks it with your functions):
+#
+# ![Seven neurons of the robust network: for each the seven test pictures of CIFAR-10 that excite it most, with class and activation, and two images maximised for it](../results/neurons.png)
+#
+# **Name each of the seven from the left; then look at the right: do you keep the name?**
+#
 # <details><summary>What to see</summary>
 #
-# Left what there is, right what the neuron would have. Where both agree (249: faces of dogs; 9: cars; 180: ships; in the digits 3, a 5) you can say what the neuron stands for; where they do not, the real images mislead: they have in common what
-# the neuron looks at *and* what always comes with it in photographs. From the maximised picture you see which of it counts. (The five are from `cifar10-top`, and the first three of them the first three of all 10,000.)
+# Where both agree (249: faces of dogs; 9: cars; 180: ships) you can say what the neuron stands for; where they do not, the real images mislead: they have in common what
+# the neuron looks at *and* what always comes with it in photographs. From the maximised picture you see which of it counts: 66 has birds and airplanes, and wants dark diagonal lines.
 # </details>
 
 # %% [markdown] part="7.7" minutes=2 core=true
@@ -725,9 +733,13 @@ def check(auc):
     return "a name is a claim, and this tests it."
 
 # %%
-seen = features(robust, few.images)
-for neuron, name in ((249, "dog"), (9, "automobile"), (180, "ship"), (25, "horse"), (62, "truck")):
-    print(f"neuron {neuron:>3} for {name + 's:':<12} AUC {auc(seen[:, neuron], few.labels == few.classes.index(name)):.2f} on {len(few)} test pictures, 30 a class")
+seen = features(robust_digits, digits.images)
+for neuron in (3, 22, 57, 65):
+    areas = [auc(seen[:, neuron], digits.labels == digit) for digit in range(10)]
+    print(f"neuron {neuron:>2}: " + "  ".join(f"{digit}: {area:.2f}" for digit, area in enumerate(areas)) + f"   knows {areas.index(max(areas))} best ({len(digits):,} test digits)")
+
+# %% [markdown]
+# Go back to these four in 7.6: which names would you have given them? (A silent neuron has 0.5 for every digit.)
 
 # %% [markdown] predict="7.14" minutes=4 core=true low=0 high=100 unit="%"
 # ## Is a neuron more than a direction?
@@ -739,26 +751,19 @@ predict("7.14", 80)
 
 # %% answer="7.14"
 def answer(guess):
-    some, shares = data.load("cifar10-300"), {}
+    rows = json.loads(Path("../results/neurons.json").read_text())["rows"]      # python -m experiments.neurons, on all 10,000 test pictures
+    axes_of = {name: next(row for row in rows if (row["kind"], row["network"]) == ("axes", f"cifar10/{name}")) for name in ("robust-l2", "standard")}
+    share = {name: 100 * row["lead over random"]["above the median"] for name, row in axes_of.items()}
     figure, axes = plt.subplots(1, 2, figsize=(9, 2.6), sharey=True, layout="constrained")
-    for ax, name in zip(axes, ("robust-l2", "standard")):
-        seen = features(models.load(f"cifar10/{name}"), some.images)
-        drawn = seen @ torch.randn(seen.shape[1], 1000, generator=torch.Generator().manual_seed(0))
-        areas = {}
-        for kind, values in {"neurons": seen, "random directions": drawn}.items():
-            column = values.T.contiguous()
-            inside = column.sort(1).values
-            order = ((torch.searchsorted(inside, column) + torch.searchsorted(inside, column, right=True) + 1).double() / 2).T       # ranks; equal values share the mean of theirs
-            areas[kind] = torch.stack([(order[some.labels == c].sum(0) - 30 * 31 / 2) / (30 * 270) for c in range(10)]).amax(0)
-        shares[name] = 100 * (areas["neurons"] > areas["random directions"].median()).double().mean().item()
-        for (kind, values), colour, hatch in zip(areas.items(), (plots.CLEAN, plots.ATTACKED), ("", "//")):
-            ax.hist(values.numpy(), torch.linspace(0.5, 1, 26).numpy(), density=True, alpha=0.6, color=colour, hatch=hatch, label=kind)
-        ax.set(xlabel="AUC of the class it knows best", title=f"{name}: {shares[name]:.0f} % beat the median direction", yticks=[])
+    for ax, (name, row) in zip(axes, axes_of.items()):
+        for kind, values, colour, hatch in (("neurons", row["neurons"]["auc of each"], plots.CLEAN, ""), ("random directions (256 of 1,000)", row["random"]["auc of the first 256"], plots.ATTACKED, "//")):
+            ax.hist(values, torch.linspace(0.5, 1, 26).numpy(), alpha=0.6, color=colour, hatch=hatch, label=kind)
+        ax.set(xlabel="AUC of the class it knows best", title=f"{name}: {share[name]:.0f} % beat the median direction", yticks=[])
         ax.title.set_fontsize(9)
         ax.legend(fontsize=8)
     chance = 196 * (0.25 / 256) ** 0.5
-    return (f"robust: {shares['robust-l2']:.0f} % (you said {guess}); standard: {shares['standard']:.0f} %. Of 256 more random directions {50 - chance:.0f} to {50 + chance:.0f} % would, nineteen times in twenty: "
-            "at most a little is special about the axes. (300 pictures, so each AUC is rough; all 10,000 are in the lecture, and another way to draw directions.)")
+    return (f"robust: {share['robust-l2']:.0f} % (you said {guess}); standard: {share['standard']:.0f} %. Of 256 more random directions {50 - chance:.0f} to {50 + chance:.0f} % would, nineteen times in twenty: "
+            "at most a little is special about the axes. (Measured on CIFAR-10's 10,000 test pictures; another way to draw directions is in the lecture.)")
 
 # %% [markdown] part="7.15" minutes=5 core=true
 # ## Name that neuron
@@ -778,24 +783,35 @@ mine = {175: "?", 23: "?", 139: "?", 1: "?", 215: "?", 43: "?", 108: "?", 204: "
 
 # %%
 ours = dict(zip(drawn, "truck automobile airplane dog airplane ship horse horse frog dog truck cat ship deer".split()))
-seen = features(robust, few.images)
-print("neuron   yours        AUC     another guess  AUC     the class it knows best (an AUC here is good to about 0.1 either way)")
+measured = next(row for row in json.loads(Path("../results/neurons.json").read_text())["rows"] if (row["kind"], row["network"]) == ("classes", "cifar10/robust-l2"))
+print(f"neuron   yours        AUC     another guess  AUC     the class it knows best ({measured['n']:,} test pictures; an AUC is good to 0.02)")
 for neuron in drawn:
-    areas = {name: auc(seen[:, neuron], few.labels == c) for c, name in enumerate(few.classes)}
+    areas = dict(zip(measured["classes"], measured["auc"][neuron]))
     known = max(areas, key=areas.get)
     print(f"{neuron:>6}   {mine[neuron]:<12} {areas.get(mine[neuron], float('nan')):.2f}    {ours[neuron]:<14} {areas[ours[neuron]]:.2f}    {known:<12} {areas[known]:.2f}")
 
 # %% [markdown]
 # <details><summary>What to make of it</summary>
 #
-# 300 pictures, 30 a class: an AUC is good to about ±0.1. A name may be wrong although the picture is clear: what it shows (a horizon, legs, a patch of fur) is shared by several classes. Few neurons stand for one class; the last layer needs them together. And our ten
-# names are only the labels that this set happens to have. The real images that excite them: `beside(robust, best, drawn, grey)`.
+# The activations were measured on all of CIFAR-10's test pictures (`python -m experiments.neurons`; an AUC below 0.5 means that it fires less for that class). A name may be wrong although the picture is clear: what it shows (a horizon, legs, a patch of fur) is shared by several classes. Few neurons stand for one class; the last layer needs them together. And our ten
+# names are only the labels that this set happens to have.
 # </details>
 
 # %% [markdown] part="7.16" minutes=3 core=false
 # ## With the full data
-# Where all of CIFAR-10 is, ask it: `beside(robust, data.load("cifar10"), NEURONS, grey)`, some fifteen seconds, also for `standard`, whose favourites `cifar10-top` does not hold.
-#
+# Where all of CIFAR-10 is, ask it with your own functions. (About a minute.)
+
+# %% budget=120
+if data.available("cifar10"):
+    pictures = data.load("cifar10")
+    for network in (robust, standard):
+        beside(network, pictures.images, (*NEURONS, 9, 249, 43), grey)
+    areas = [auc(features(robust, pictures.images)[:, 249], pictures.labels == c) for c in range(10)]
+    print("neuron 249: " + ", ".join(f"{name} {area:.2f}" for name, area in zip(pictures.classes, areas)))
+else:
+    print(f"No CIFAR-10 here. {data.how_to_get('cifar10')}.")
+
+# %% [markdown]
 # The neurons of an ImageNet network at 224 x 224, where its weights are (`python -m helpers.models mobilenet_v2`); one picture, about a minute. Without them this cell only says what is missing.
 
 # %% budget=120
