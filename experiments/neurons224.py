@@ -1,6 +1,6 @@
 """Feature visualisation at 224 x 224, with a pretrained network of torchvision (unit 07): MobileNetV2 (standard training) and 200 photographs of ImageNet.
 
-    python -m experiments.neurons224        about five minutes on one core; writes results/neurons224.png and results/neurons224.json
+    python -m experiments.neurons224        about two minutes on one core; writes results/neurons224.png and results/neurons224.json
 
 For three neurons (200, 500 and 1444 of 2,048, at the same share of this network's 1,280): the photographs that excite it most; maximised from a photograph, from noise, from grey;
 and as a sum of waves, without and with random transforms. Activations are those before the last ReLU6.

@@ -136,7 +136,7 @@ for ax, (title, networks) in zip(axes, (("mnist5k, 1,000 test digits", "mnist5k"
     for name, marker in (("robust-l2", "o"), ("standard", "s")):
         share = 100 * torch.tensor(row("activity", f"{networks}/{name}")["fires for"]).sort().values
         ax.plot(range(len(share)), share, marker, markersize=2.5, label=f"{name}: {row('activity', f'{networks}/{name}')['never on']} of {len(share)} never")
-    ax.set(xlabel="neurons, sorted", ylabel="fires for (%)", title=title)
+    ax.set(xlabel="neurons, sorted", ylabel="fires for (%)", ylim=(-4, 104), title=title)
     ax.title.set_fontsize(9)
     ax.grid(alpha=0.3)
     ax.legend(fontsize=8)
