@@ -7,7 +7,7 @@ from helpers._files import whole
 def rows_into(file, settings, keys, row_of):
     """Measure what `file` lacks. keys: dicts, each tells one row from the others; row_of(**key) gives the rest of it.
 
-    The file is written whole after every row: settings (what holds for all of them), then "rows". Rows that are there are not made again;
+    The file is written whole after every row: settings (what holds for all of them), then "rows", one a line. Rows that are there are not made again;
     if they were made with other settings, all are. Returns the rows.
     """
     settings = json.loads(json.dumps(settings))     # as they will be read
@@ -17,7 +17,8 @@ def rows_into(file, settings, keys, row_of):
         if any(all(row.get(name) == value for name, value in key.items()) for row in rows):
             continue
         rows.append(key | row_of(**key))
-        print(json.dumps(rows[-1]), flush=True)
+        print(json.dumps(rows[-1])[:500], flush=True)
         with whole(file) as part:
-            part.write_text(json.dumps(settings | {"rows": rows}, indent=1) + "\n")
+            part.write_text("{" + "".join(f"{json.dumps(key)}: {json.dumps(value)},\n" for key, value in settings.items())
+                            + '"rows": [\n' + ",\n".join(map(json.dumps, rows)) + "\n]}\n")
     return rows

@@ -32,6 +32,15 @@ def interval(hits, n, z=1.96):
     return [round(max((middle + s * half) / (1 + z * z / n), 0.0), 4) for s in (-1, 1)]
 
 
+def auc(high, low):
+    """The area under the ROC curve: the share of all pairs (one of `high`, one of `low`) in which the first has the larger value, ties half.
+
+    high, low: N and M values, or N x D and M x D, of which each column is judged by itself. Returns a float64 tensor: one value, or D.
+    """
+    high, low = high.double().movedim(0, -1).contiguous(), low.double().movedim(0, -1).sort().values.contiguous()
+    return (torch.searchsorted(low, high) + torch.searchsorted(low, high, right=True)).double().mean(-1) / (2 * low.shape[-1])
+
+
 def sizes(recipe):
     """The norms and eps at which a network of this recipe is attacked."""
     own = {recipe["norm"]: (recipe["eps"],)} if recipe.get("eps") else {}

@@ -120,3 +120,11 @@ def test_data_that_is_not_there_is_skipped_aloud(no_data, monkeypatch, capsys):
     monkeypatch.setattr(models, "info", lambda name: {"data": "cifar10"})
     assert measure.verify(["cifar10/standard"], everything=False)
     assert capsys.readouterr().out == "cifar10/standard: skipped, cifar10 is not in the data folder\n"
+
+
+def test_auc_is_the_share_of_pairs_with_ties():
+    assert measure.auc(torch.tensor([3.0, 1.0, 2.0]), torch.tensor([2.0, 0.0])).item() == 4.5 / 6
+    values = torch.randn(2, 40, 3, generator=torch.Generator().manual_seed(0)).round(decimals=1)      # with ties
+    from sklearn.metrics import roc_auc_score
+    for column, area in zip(range(3), measure.auc(*values)):
+        assert area.item() == pytest.approx(roc_auc_score([1] * 40 + [0] * 40, values[:, :, column].flatten()))

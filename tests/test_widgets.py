@@ -10,8 +10,8 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from helpers import attacks, attribution, data, models, planted, plots, widgets
-from helpers.widgets import attack, features, learning, local, noise, robust, saliency, why
+from helpers import attacks, attribution, data, models, planted, plots, visualisation, widgets
+from helpers.widgets import attack, features, learning, local, neurons, noise, robust, saliency, why
 from helpers.widgets.explorer import Latest, _pictures
 from .test_pictures import as_bytes
 
@@ -33,6 +33,14 @@ def other_values(control):
     if hasattr(control, "options"):
         return [option[1] if isinstance(option, tuple) else option for option in control.options]
     return [control.min, control.max]
+
+
+@pytest.fixture(autouse=True)
+def without_cifar10(monkeypatch):
+    """The neuron explorer does not read 10,000 pictures: it is tested as it is where CIFAR-10 is not."""
+    monkeypatch.setattr(data, "available", lambda name: False)
+    neurons.real.cache_clear()
+    neurons._seen.clear()
 
 
 @each_explorer
@@ -504,3 +512,68 @@ def test_the_dashboard_shows_each_epoch_and_its_training_ends_with_it():
     looks.close()
     assert threading.active_count() < threads, "whoever stops looking stops the training"
     assert torch.equal(torch.get_rng_state(), before), "the global random state is left alone"
+
+
+# ---- unit 07 ----
+
+def test_a_neuron_grows_from_its_start_and_the_real_pictures_stay_beside_it():
+    pictures = list(neurons.neuron_picture(neuron=62, start="a frog (picture 4)", steps=12))
+    shares = [picture.done for picture in pictures]
+    assert shares == sorted(shares) and len(shares) == 3 and shares[-1] == 1 > shares[1] and "0 of 12 steps" in pictures[0].words
+    activations = visualisation.features(models.load("cifar10/robust-l2"), data.load("cifar10-samples").images)[:, 62]
+    assert f"to {activations.max():.1f})" in pictures[0].words and f"to {activations.max():.1f})" in pictures[-1].words and "of 20 test pictures" in pictures[0].words
+    reached = [float(picture.words.rstrip(".").rsplit(" ", 1)[1]) for picture in pictures]
+    assert reached[0] == 0 and reached[-1] > 0.5, "off at the frog, and woken"
+    (only,) = neurons.neuron_picture(neuron=62, steps=0)
+    assert only.done == 1
+
+
+def test_a_neuron_of_a_network_for_digits_and_one_that_never_fires():
+    digits = data.load("mnist5k")
+    *_, last = neurons.neuron_picture(neuron=3, network="digits, robust (L2)", start="a 3 (digit 1)", steps=10)
+    best = visualisation.features(models.load("mnist5k/robust-l2"), digits.images)[:, 3].topk(6)
+    assert (digits.labels[best.indices] == 5).all() and "6 of the six of 1,000 test digits that excite it most show class 5" in last.words and f"to {best.values[0]:.1f})" in last.words
+    *_, silent = neurons.neuron_picture(neuron=0, network="digits, robust (L2)", steps=10)
+    assert "fires for none of 1,000 test digits" in silent.words
+
+
+def test_the_real_pictures_are_read_in_pieces_and_once(monkeypatch):
+    asked = []
+    monkeypatch.setattr(neurons, "READ", 8)
+    monkeypatch.setattr(neurons, "_features", lambda name, images: asked.append(len(images)) or torch.zeros(len(images), 256))
+    shares = [picture.done for picture in neurons.neuron_picture(steps=0)]
+    assert asked == [1, 8, 8, 4] and shares == [0.4, 0.8, 1]
+    assert len(list(neurons.neuron_picture(steps=0))) == 1 and asked[4:] == [1]
+
+
+def test_the_sliders_fit_the_network():
+    explorer = widgets.neuron_explorer()
+    explorer.work.stop()
+    network, neuron, start = (explorer.controls[name] for name in ("network", "neuron", "start"))
+    start.value = "noise"
+    network.value = "digits, standard"
+    assert (neuron.max, neuron.value, start.value) == (99, 99, "noise") and "red" not in start.options
+    start.value = "a 6 (digit 0)"
+    network.value = "standard"
+    assert neuron.max == 255 and start.value == "grey" and "red" in start.options
+    explorer.work.stop()
+    explorer.work.wait()
+
+
+def test_a_scrubbed_inversion_is_computed_once(monkeypatch):
+    neurons._paths.clear()
+    *_, last = _pictures(neurons.inversion_picture(image=3, step=30))
+    assert "after 30 steps" in last.words and last.done == 1
+    monkeypatch.setattr(neurons, "invert", lambda *arguments, **options: pytest.fail("this was known"))
+    (back,) = _pictures(neurons.inversion_picture(image=3, step=10))
+    assert "after 10 steps" in back.words
+    (again,) = _pictures(neurons.inversion_picture(image=3, step=30))
+    assert again.words == last.words
+
+
+def test_an_inversion_comes_nearer_from_your_own_picture_too(digits):
+    mine = data.load("cifar10-samples").images[2:3].flip(3)
+    *_, last = _pictures(neurons.inversion_picture(image=mine, start="grey", step=10))
+    assert "your picture" in last.words
+    for path in (neurons._paths[key] for key in neurons._paths if key[0] == mine.numpy().tobytes()):
+        assert path[-1][1] < path[0][1]

@@ -5,6 +5,7 @@ from .features import cutoff_explorer, mixer_explorer, set_explorer
 from .film import Film
 from .learning import training_film
 from .local import occlusion_explorer, path_explorer, smoothgrad_explorer
+from .neurons import inversion_explorer, neuron_explorer
 from .noise import noise_explorer
 from .picker import ImagePicker
 from .robust import dashboard_explorer, duel_explorer, traversal_explorer, traversal_film
@@ -30,4 +31,6 @@ EXPLORERS = {   # by unit: each is tested with and without a browser, and timed 
     "06 traversal": traversal_explorer,
     "06 duel": duel_explorer,
     "06 training": dashboard_explorer,
+    "07 neurons": neuron_explorer,
+    "07 inversion": inversion_explorer,
 }
