@@ -32,6 +32,33 @@ def interval(hits, n, z=1.96):
     return [round((middle + s * half) / (1 + z * z / n), 4) for s in (-1, 1)]
 
 
+def auc(clean, attacked):
+    """The area under the ROC curve of a score that attacks lower: the share of all pairs (one clean image, one attacked) in which the clean one's is higher, ties half."""
+    clean, attacked = clean.double()[:, None], attacked.double()[None]
+    return ((clean > attacked).double() + 0.5 * (clean == attacked).double()).mean().item()
+
+
+def auc_with_interval(clean, attacked, draws=1000):
+    """The AUC with its 95 % bootstrap interval (both sets drawn anew, with replacement) and the numbers of images."""
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.tensor([auc(*(s[torch.randint(len(s), (len(s),), generator=generator)] for s in (clean, attacked))) for _ in range(draws)])
+    return {"auc": round(auc(clean, attacked), 3), "interval": [round(q, 3) for q in drawn.quantile(torch.tensor([0.025, 0.975])).tolist()],
+            "n": [len(clean), len(attacked)]}
+
+
+def best_threshold(clean, attacked):
+    """The score below which an image is called attacked, for the least sum of both error rates (halfway between two scores that occur)."""
+    values = torch.cat([clean, attacked]).unique()
+    between = torch.cat([values[:1] - 1, (values[1:] + values[:-1]) / 2, values[-1:] + 1])
+    wrong = (clean[:, None] < between).double().mean(0) + (attacked[:, None] >= between).double().mean(0)
+    return between[wrong.argmin()].item()
+
+
+def errors(clean, attacked, threshold):
+    """Both error rates of the detector: clean images that it stops (false alarms), attacked ones that it lets pass (misses)."""
+    return {"false alarms": share((clean < threshold).sum().item(), len(clean)), "misses": share((attacked >= threshold).sum().item(), len(attacked))}
+
+
 def sizes(recipe):
     """The norms and eps at which a network of this recipe is attacked."""
     own = {recipe["norm"]: (recipe["eps"],)} if recipe.get("eps") else {}
