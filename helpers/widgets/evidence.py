@@ -18,7 +18,7 @@ from .digits import NETWORKS, digit, digits, model_of
 from .explorer import Explorer, Picture
 from .picker import ImagePicker
 
-EPS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
+EPS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
 
 
 def eps_picture(image=0, network="standard", target="3", steps=20):
@@ -28,8 +28,8 @@ def eps_picture(image=0, network="standard", target="3", steps=20):
     sizes = torch.tensor(EPS)
     moved = attacks.pgd(model, x.expand(len(EPS), -1, -1, -1), goal, eps=sizes, norm="linf", steps=steps, step_size=2.5 / steps * sizes, targeted=True, keep="last")
     logits = attacks.scores(model, torch.cat([x, moved]))
-    figure = Figure(figsize=(11, 3.6))
-    axes = figure.subplots(1, 8)
+    figure = Figure(figsize=(10, 3.6))
+    axes = figure.subplots(1, 7)
     figure.subplots_adjust(left=0.02, right=0.98, bottom=0.5, top=0.97, wspace=0.08)
     for ax, one, title, row in zip(axes, torch.cat([x, moved]), ("as it is", *(f"eps {eps:g}" for eps in EPS)), logits):
         show_image(ax, one, title)
@@ -39,10 +39,10 @@ def eps_picture(image=0, network="standard", target="3", steps=20):
     ax.plot([0, *EPS], sure.tolist(), "o-", color=ATTACKED, markersize=4, label=f"probability of {target}")
     ax.plot([0, *EPS], [0, *seen.tolist()], "s--", color="0.4", markersize=4, label="length of the change, of the image's")
     ax.set(ylim=(-0.05, max(1.05, seen.max().item() + 0.05)), xlabel="eps (largest pixel change)")
-    ax.legend(fontsize=8)
+    ax.legend(fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.97), ncols=2, frameon=False)
     first = next((f"from eps {eps:g} on" if eps else "as it is" for eps, row in zip((0, *EPS), logits) if row.argmax() == int(target)), "at no eps of the grid")
     return Picture(figure, f"The {network} network reads {name} as {verdict(logits[0], digits().classes)}. After {steps} steps towards {target} it says {target} {first}; "
-                           f"at eps 0.2 it says {verdict(logits[5], digits().classes)}, and the change is {seen[4]:.2f} times as long as the image.")
+                           f"at eps 0.2 it says {verdict(logits[4], digits().classes)}, and the change is {seen[3]:.2f} times as long as the image.")
 
 
 def eps_explorer():
@@ -114,13 +114,12 @@ class Switchboard(w.VBox):
 def switchboard_picture(image=0, on=(True,) * 9, network="standard", target="the prediction"):
     """A digit with some of its pieces switched off: the probability and logit of a class, and what every piece is worth by three reckonings."""
     model, (x, _, name) = model_of(network), digit(image)
-    every, now = lime.coalitions(9), torch.tensor(on)
+    now = torch.tensor(on)
     shown = lime.switched(x[0], pieces(), now[None], 0.0)
     logits = attacks.scores(model, torch.cat([x, shown]))
     label = logits[0].argmax().item() if target == "the prediction" else int(target)
-    values = attacks.scores(model, lime.switched(x[0], pieces(), every, 0.0))[:, label]
-    shares = {"Shapley's share, exact": lime.shapley_values(values), "LIME's weight": _lime(every, values),
-              "if switched now": torch.stack([values[_row(now, i, True)] - values[_row(now, i, False)] for i in range(9)])}
+    values, exact, fitted = _game(image, network, label) if isinstance(image, int) else _worth(x, model, label)
+    shares = {"Shapley's share": exact, "LIME's weight": fitted, "if switched now": torch.stack([values[_row(now, i, True)] - values[_row(now, i, False)] for i in range(9)])}
     figure = Figure(figsize=(10, 2.9))
     axes = figure.subplots(1, 4, width_ratios=[1, 1, 1, 2.2])
     figure.subplots_adjust(left=0.01, right=0.99, bottom=0.2, top=0.86, wspace=0.14)
@@ -142,10 +141,22 @@ def switchboard_picture(image=0, on=(True,) * 9, network="standard", target="the
     axes[3].set_xticks(range(9), [f"{i + 1}" + ("" if there else "\noff") for i, there in enumerate(on)], fontsize=8)
     axes[3].set_title(f"what each piece adds to the logit of {label}", fontsize=9)
     axes[3].set_ylim(min(0, *(share.min().item() for share in shares.values())) * 1.1, limit * 1.5)
-    axes[3].legend(fontsize=7, loc="upper left", ncols=3)
+    axes[3].legend(fontsize=8, loc="upper left", ncols=3, columnspacing=1, handlelength=1.2)
     off = ", ".join(str(i + 1) for i, there in enumerate(on) if not there) or "none"
     return Picture(figure, f"The {network} network, {name} pieces off: {off}. The probability of {label} is {100 * probability[1]:.0f} % (whole image: {100 * probability[0]:.0f} %); exact shares of pieces 1 to 9: "
-                           + ", ".join(f"{share:.1f}" for share in shares["Shapley's share, exact"]) + ".")
+                           + ", ".join(f"{share:.1f}" for share in exact.tolist()) + ".")
+
+
+@functools.lru_cache(500)
+def _game(image, network, label):
+    return _worth(digit(image)[0], model_of(network), label)
+
+
+def _worth(x, model, label):
+    """The logit of `label` for all 512 coalitions, and what every piece is worth: exactly, and by LIME."""
+    every = lime.coalitions(9)
+    values = attacks.scores(model, lime.switched(x[0], pieces(), every, 0.0))[:, label]
+    return values, lime.shapley_values(values), _lime(every, values)
 
 
 def _row(now, i, there):
@@ -225,14 +236,15 @@ def detector_picture(threshold=10.0, way="a random target", eps=0.2, network="st
 
 
 def _drawn(clean, attacked, threshold, way, eps, network, tried, done):
-    figure = Figure(figsize=(9.6, 3), layout="constrained")
+    figure = Figure(figsize=(9.6, 3.3))
     left, right = figure.subplots(1, 2, width_ratios=[2.4, 1])
-    bins = np.linspace(min(-5, threshold), max(30, clean.max().item()), 40)
+    figure.subplots_adjust(left=0.06, right=0.99, bottom=0.25, top=0.91, wspace=0.15)
+    bins = np.linspace(-5, max(30.0, *clean.tolist(), *attacked.tolist()), 36)
     left.hist(clean.numpy(), bins, color=CLEAN, alpha=0.65, label=f"clean ({len(clean)})")
     left.hist(attacked.numpy(), bins, color=ATTACKED, alpha=0.65, hatch="//", label=f"attacked, target reached ({len(attacked)} of {tried})")
     left.axvline(threshold, color="k", label=f"threshold {threshold:.1f}")
     left.set(xlabel="evidence for the prediction (logits)", ylabel="digits")
-    left.legend(fontsize=8)
+    left.legend(fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.17), ncols=3, frameon=False)
     stopped = (clean < threshold).float().mean().item()
     words = f"Threshold {threshold:.1f}, {way}, eps {eps:g}, {network} network: {100 * stopped:.0f} % of {len(clean)} clean digits are stopped"
     if len(attacked):

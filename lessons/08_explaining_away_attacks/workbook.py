@@ -601,7 +601,7 @@ check("8.10", auc)
 # %% check="8.10"
 def check(auc):
     arguments(auc, "clean", "attacked")
-    clean, attacked = torch.tensor([5.0, 3.0, 4.0, 1.0]), torch.tensor([3.0, 0.0, 2.0, 3.0, 6.0])
+    clean, attacked = torch.tensor([5.0, 3.0, 4.0, 1.0]), torch.tensor([6.0, 3.0, 2.0, 3.0, 0.0])
     wanted = (4 + 2 + 4 + 1 + 2 * 0.5) / 20
     out = auc(clean, attacked)
     if isinstance(out, torch.Tensor) and out.numel() == 1:
@@ -616,7 +616,7 @@ def check(auc):
         raise Wrong("pairs with equal scores count fully: count each half.")
     if abs(out - 100 * wanted) < 1e-4 or abs(out - 20 * wanted) < 1e-4:
         raise Wrong("a percentage or a count: wanted is a share, 0 to 1.")
-    if abs(out - 3 / 4) < 1e-6 or abs(out - 2.5 / 4) < 1e-6:
+    if abs(out - 1 / 4) < 1e-6 or abs(out - 1.5 / 4) < 1e-6:
         raise Wrong("image is compared with image, the first with the first: compare every clean one with every attacked one.")
     if abs(out - (clean > attacked.mean()).float().mean().item()) < 1e-6 or abs(out - (attacked < clean.mean()).float().mean().item()) < 1e-6:
         raise Wrong("one side is compared with the other's mean: the AUC compares every pair.")
