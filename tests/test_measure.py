@@ -120,3 +120,18 @@ def test_data_that_is_not_there_is_skipped_aloud(no_data, monkeypatch, capsys):
     monkeypatch.setattr(models, "info", lambda name: {"data": "cifar10"})
     assert measure.verify(["cifar10/standard"], everything=False)
     assert capsys.readouterr().out == "cifar10/standard: skipped, cifar10 is not in the data folder\n"
+
+
+def test_a_detector_is_measured():
+    from sklearn.metrics import roc_auc_score
+    clean, attacked = torch.tensor([5.0, 3.0, 4.0, 1.0]), torch.tensor([3.0, 0.0, 2.0, 3.0, 6.0])
+    truth = [1] * 4 + [0] * 5
+    assert measure.auc(clean, attacked) == pytest.approx(roc_auc_score(truth, torch.cat([clean, attacked]).tolist())) == pytest.approx(0.6)
+    found = measure.auc_with_interval(clean, attacked)
+    assert found["auc"] == 0.6 and found["interval"][0] < 0.6 < found["interval"][1] and found["n"] == [4, 5]
+    assert measure.auc_with_interval(clean, attacked) == found
+    assert measure.errors(clean, attacked, 3.5) == {"false alarms": measure.share(2, 4), "misses": measure.share(1, 5)}
+    apart = measure.best_threshold(torch.tensor([4.0, 5.0, 9.0]), torch.tensor([1.0, 2.0]))
+    assert apart == 3.0
+    totals = [sum(rate["share"] for rate in measure.errors(clean, attacked, t).values()) for t in (-1, 0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 7)]
+    assert sum(rate["share"] for rate in measure.errors(clean, attacked, measure.best_threshold(clean, attacked)).values()) == pytest.approx(min(totals))
