@@ -379,7 +379,8 @@ for eps in (0.2, 0.3):
 assert digits_table[0.3, "adaptive"][1] > 0.9 and digits_table[0.2, "adaptive"][0] < digits_table[0.2, "random"][0]
 
 # %% [markdown]
-# Nothing is left at 0.3: the attacker puts the evidence where it likes. At 0.2, where the attack only just works, steering costs it some targets, and the detector keeps a part. What the defence had was the attacker's ignorance, or the attacker's lack of room.
+# At 0.2, where the attack only just works, steering costs it some targets, and the detector keeps a part. At 0.3 the plain attack already has as much evidence as clean digits have, or more; the one that knows puts it where it likes, and every
+# digit of it passes the two-sided detector. (All too near the median, one might object, and build the next detector on that; and the next attacker adds that to the loss.) What the defence had was the attacker's ignorance, or the attacker's lack of room.
 #
 # ## The same on ImageNet
 # MobileNetV2, pictures that it reads correctly, all figures from `results/evidence.json`. *Choice k*: the target is what the network itself would say in k-th place for this picture. *Drawn*: from maps, with the noise of their few draws.
