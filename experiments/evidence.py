@@ -1,6 +1,6 @@
 """How well does the evidence for its own answer tell an attacked ImageNet picture from a clean one? And one figure of such evidence.
 
-    WORKBOOK_DATA=... python -m experiments.evidence        about 35 minutes on one busy core; writes results/evidence.json and .png, makes no row again that is there
+    WORKBOOK_DATA=... python -m experiments.evidence        about 12 minutes on one core; writes results/evidence.json and .png, makes no row again that is there
 
 MobileNetV2 with the weights of the data folder, on pictures of `imagenet200` that it reads correctly; targeted iterated FGSM, L-infinity. The evidence for
 an answer is the sum of its expected gradients (SHAP's GradientExplainer estimates the same): its logit minus its mean logit on the background, by
@@ -44,7 +44,7 @@ def steering(resting, wanted):
     """The adaptive attacker's loss: the target's log-odds, and how far its evidence is from that of a clean picture."""
     def loss(logits, targets):
         mine = logits.gather(1, targets[:, None])[:, 0] - resting[targets]
-        return attacks.log_odds(logits, targets) + 0.1 * (mine - wanted).square()
+        return attacks.log_odds(logits, targets) + (mine - wanted).square()
     return loss
 
 

@@ -108,6 +108,15 @@ for game, shares in zip(games, exact):
 print("on each, the shares sum to the logit of the whole image minus that of black paper")
 
 # %% [markdown]
+# Superpixels of a digit are a poor game: the stroke is one piece and takes nearly all. With twelve squares the stroke is cut, and the pieces need each other:
+
+# %%
+cuts = [4 * (torch.arange(28) * 3 // 28)[:, None] + torch.arange(28) * 4 // 28] * 8
+games = [game_of(model, image, label, cut) for image, label, cut in zip(eight.images, eight.labels.tolist(), cuts)]
+exact = [lime.shapley_values(game(lime.coalitions(12))) for game in games]
+plots.show(torch.stack([on_image(cut, shares / shares.abs().max()) for cut, shares in zip(cuts, exact)]), [f"largest {shares.max():.1f}" for shares in exact], signed=True, limit=1, columns=8, size=1.1, label="exact shares of the logit")
+
+# %% [markdown]
 # ## LIME, and where it must agree
 # With fifty pieces there are $2^{50}$ coalitions. LIME (Ribeiro et al. 2016) draws some, weighs those near the whole image more, $\exp(-d^2 / 0.25^2)$, and fits a linear model. With other weights, $\frac{K-1}{\binom K s s (K-s)}$ for $s$ pieces, and all
 # coalitions, the same fit *is* Shapley's (KernelSHAP, Lundberg & Lee 2017). **Ask first:** how far is LIME from the exact shares: nearly the same, or something else?
@@ -139,11 +148,11 @@ for name, found in table.items():
 rows = {"exact": exact, "LIME": table["LIME, all coalitions"], "one off": table["one piece off at a time"]}
 plots.show(torch.cat([torch.stack([on_image(cut, shares / shares.abs().max()) for cut, shares in zip(cuts, found)]) for found in rows.values()]),
            [title for name in rows for title in (name, *[""] * 7)], signed=True, limit=1, columns=8, size=1.1)
-assert max((a - b).abs().max() for a, b in zip(table["KernelSHAP, all coalitions"], exact)) < 1e-2 and alike(torch.cat(table["LIME, all coalitions"]), torch.cat(exact)) > 0.98
+assert max((a - b).abs().max() for a, b in zip(table["KernelSHAP, all coalitions"], exact)) < 1e-2 and alike(torch.cat(table["LIME, all coalitions"]), torch.cat(exact)) > 0.9
 
 # %% [markdown]
-# KernelSHAP agrees, as it must. LIME need not: it asks what matters near the whole image, and nothing makes its weights add up to what there is to share. We expected it to differ more than it does. On these digits, cut into so few pieces, it is Shapley's
-# within a logit or so: here the pieces' contributions nearly add. They part where pieces stand in for each other (find such pieces on the switchboard below); switching one piece off at a time is the crudest of the three.
+# KernelSHAP agrees, as it must. LIME need not: it asks what matters near the whole image, and nothing makes its weights add up to what there is to share. The printed figures say how far it is off
+# here; switching one piece off at a time is the crudest of the three, because a piece that nobody can do without gets everything. They part where pieces need each other or stand in for each other (find such pieces on the switchboard below).
 #
 # On a network that is linear all of them must be the same, $w_i (x_i - b_i)$, summed over each piece:
 
@@ -245,6 +254,7 @@ moved = attacks.pgd(colour, four.images, goal, eps=4 / 255, norm="linf", steps=1
 both = torch.stack([four.images, moved], 1).flatten(0, 1)
 maps = expected_gradients(colour, both, attacks.scores(colour, both).argmax(1), rest, n_samples=40)
 sums = maps.flatten(1).sum(1)
+assert [bool(after < before) for before, after in sums.view(4, 2).tolist()].count(True) == 1
 plots.show(both, plots.verdicts(colour, both, samples.classes), columns=8, size=1.25, label="clean, attacked, clean, attacked, ...")
 blocks = squares(maps)
 plots.show(blocks, [f"evidence {value:.1f}" for value in sums], columns=8, signed=True, limit=blocks.abs().max().item() / 2, size=1.25)
@@ -257,9 +267,11 @@ plots.show(blocks, [f"evidence {value:.1f}" for value in sums], columns=8, signe
 # %%
 for row in imagenet.get("pairs", []):
     print(f"{row['from']:<17} to {row['to']:<15} {row['before']:<24} evidence {row['evidence before']:5.1f}   then {row['after']:<24} evidence {row['evidence after']:5.1f}")
+    assert row["evidence after"] > row["evidence before"]
 
 # %% [markdown]
-# The four lower pairs are the article's *similar* ones. The maps of attacked pictures do look different. But weaker? Their sums are as large, or larger.
+# The four lower pairs are the article's *similar* ones. The maps of attacked pictures do look different. But weaker? On ImageNet every sum is larger after the attack than before it;
+# of the four in colour above, one is smaller.
 #
 # ## The histogram, with its error rates
 # The article's number is the mean attribution of the top prediction. Maps are complete: the sum over the pixels is the logit minus that class's mean logit on the background,
@@ -320,7 +332,7 @@ for eps in (0.15, 0.2, 0.3):
     attacks.pgd(model, right.images[:150], targets[:150], eps=eps, norm="linf", steps=40, step_size=0.02, targeted=True, keep="last", callback=look)
     fading[f"eps {eps}"] = line
 figure, ax = plt.subplots(figsize=(6.4, 3), layout="constrained")
-plots.curves(ax, counts, fading, "steps of 0.02", "AUC of those that reached the target")
+plots.curves(ax, counts, fading, "steps of 0.02", "AUC of those that reached it")
 ax.axhline(0.5, color="k", linestyle=":")
 plt.show()
 assert fading["eps 0.3"][-1] < 0.55
@@ -352,7 +364,7 @@ assert near[0]["auc"] < near[8]["auc"] - 0.05
 
 # %% [markdown]
 # ## An attacker who knows
-# Add the detector's score to the loss: reach the target, *and* have the evidence of a clean image (the median). As the evidence is a logit, that costs one line: $\text{CE}(z, t) + \lambda\,(z_t - \bar z_t - E_\text{median})^2$. The threshold is chosen once, on one half of the digits, against the plain attack
+# Add the detector's score to the loss: reach the target, *and* have the evidence of a clean image (the upper quartile: sure, but not suspiciously so). As the evidence is a logit, that costs one line: $\text{CE}(z, t) + \lambda\,(z_t - \bar z_t - E_\text{wanted})^2$. The threshold is chosen once, on one half of the digits, against the plain attack
 # of 0.2. The last column is a defender who answers by stopping what has *too much* evidence as well: everything outside the middle 90 % of clean digits.
 
 # %%
@@ -368,7 +380,7 @@ low, high = clean[half].quantile(torch.tensor([0.05, 0.95]))
 second = attacks.scores(model, right.images).argsort(1, descending=True)[:, 1]
 digits_table, threshold = {}, None
 for eps in (0.2, 0.3):
-    for name, goal, loss in (("random", targets, "cross_entropy"), ("similar", second, "cross_entropy"), ("adaptive", targets, steered(resting, clean.median()))):
+    for name, goal, loss in (("random", targets, "cross_entropy"), ("similar", second, "cross_entropy"), ("adaptive", targets, steered(resting, clean.quantile(0.75)))):
         moved, hit = towards(model, right, goal, eps, loss=loss)
         values, others = evidence(model, moved[hit]), evidence(model, moved[hit & ~half])
         threshold = measure.best_threshold(clean[half], evidence(model, moved[hit & half])) if threshold is None else threshold
@@ -380,19 +392,21 @@ assert digits_table[0.3, "adaptive"][1] > 0.9 and digits_table[0.2, "adaptive"][
 
 # %% [markdown]
 # At 0.2, where the attack only just works, steering costs it some targets, and the detector keeps a part. At 0.3 the plain attack already has as much evidence as clean digits have, or more; the one that knows puts it where it likes, and every
-# digit of it passes the two-sided detector. (All too near the median, one might object, and build the next detector on that; and the next attacker adds that to the loss.) What the defence had was the attacker's ignorance, or the attacker's lack of room.
+# digit of it passes the two-sided detector. (All too near one value, one might object, and build the next detector on that; and the next attacker adds that to the loss.) What the defence had was the attacker's ignorance, or the attacker's lack of room.
 #
 # ## The same on ImageNet
-# MobileNetV2, pictures that it reads correctly, all figures from `results/evidence.json`. *Choice k*: the target is what the network itself would say in k-th place for this picture. *Drawn*: from maps, with the noise of their few draws.
+# MobileNetV2, pictures that it reads correctly, all figures from `results/evidence.json`. *Choice k*: the target is what the network itself would say in k-th place for this picture; *adaptive*: steered to the clean pictures' median. *Drawn*: from maps, with the noise of their few draws.
 
 # %%
 if imagenet:
     print(f"{imagenet['network']}, {imagenet['pictures']} pictures, eps {imagenet['eps']}, {imagenet['steps']} steps")
-    print("target        reached   AUC of the evidence      of the confidence        of the drawn map         threshold: clean stopped, attacked pass")
+    print("target        reached   AUC of the evidence      of the confidence        of the drawn map         threshold: clean stopped, attacked pass   middle 90 %: attacked pass")
+    low, high = torch.tensor(next(row["evidence"] for row in imagenet["rows"] if row["what"] == "clean")).quantile(torch.tensor([0.05, 0.95]))
 for row in imagenet.get("rows", []):
     if row["what"] != "clean":
+        found = torch.tensor(row["evidence"])
         cells = [f"{row[key]['auc']:.2f} ({row[key]['interval'][0]:.2f} to {row[key]['interval'][1]:.2f})" if key in row else "-" for key in ("AUC of evidence", "AUC of confidence", "AUC of drawn")]
-        print(f"{row['what']:<12} {100 * row['succeeds']['share']:>6.0f} %   " + "   ".join(f"{cell:<22}" for cell in cells) + f" {100 * row['false alarms']['share']:>8.0f} % {100 * row['misses']['share']:>14.0f} %")
+        print(f"{row['what']:<12} {100 * row['succeeds']['share']:>6.0f} %   " + "   ".join(f"{cell:<22}" for cell in cells) + f" {100 * row['false alarms']['share']:>8.0f} % {100 * row['misses']['share']:>14.0f} % {100 * ((found > low) & (found < high)).float().mean():>22.0f} %")
 by_name = {row["what"]: row for row in imagenet.get("rows", [])}
 if {"clean", "random", "at once", "adaptive"} <= by_name.keys():
     figure, ax = plt.subplots(figsize=(7.5, 2.9), layout="constrained")
@@ -416,7 +430,7 @@ robust = networks["robust"]
 own = attacks.scores(robust, background).mean(0)
 mine = evidence(robust, right.images, own)
 for eps in (0.1, 0.2):
-    for name, loss in (("plain", "cross_entropy"), ("adaptive", steered(own, mine.median()))):
+    for name, loss in (("plain", "cross_entropy"), ("adaptive", steered(own, mine.quantile(0.75)))):
         moved, hit = towards(robust, right, targets, eps, loss=loss)
         found = measure.auc(mine, evidence(robust, moved[hit], own)) if hit.any() else float("nan")
         print(f"robust, eps {eps}, {name:<9} {100 * hit.float().mean():.0f} % reached (standard network, plain: {lines['target reached (%)'][eps_grid.index(eps)]:.0f} %), AUC of those {found:.2f}")
