@@ -56,7 +56,8 @@ def targets_of(kind, logits, labels):
     return (labels + drawn) % logits.shape[1]
 
 
-def attacked(model, images, targets, kind="random", eps=EPS, steps=STEPS, loss="cross_entropy"):
+def attacked(model, images, targets, kind="random", eps=None, steps=STEPS, loss="cross_entropy"):
+    eps = EPS if eps is None else eps
     return attacks.pgd(model, images, targets, eps=eps, norm="linf", steps=steps, step_size=max(STEP, eps / 8), targeted=True, chunk=CHUNK,
                        keep="first" if kind == "at once" else "best" if kind == "adaptive" else "last", loss=loss)
 
