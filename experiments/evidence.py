@@ -11,6 +11,7 @@ choice k      the network's own k-th choice for the picture (2: what it would sa
 adaptive      a random target by an attacker who also steers the evidence to the median of clean pictures
 """
 import json
+import re
 import time
 from pathlib import Path
 
@@ -138,6 +139,11 @@ def draw(panels, classes):
         figure.savefig(part, format="png", dpi=72)
 
 
+def lines_of(table):
+    """JSON with each list of numbers on a line of its own."""
+    return re.sub(r"\n\s+(-?[\d.]+,?|\])(?=[\n,])", r" \1", json.dumps(table, indent=1)) + "\n"
+
+
 def main(file=RESULTS, network=NETWORK, rows=ROWS):
     model, every, background = models.load(f"imagenet/{network}"), data.load("imagenet200"), data.load("imagenet-samples").images[:BACKGROUND]
     resting, logits = attacks.scores(model, background, chunk=CHUNK).mean(0), attacks.scores(model, every.images, chunk=CHUNK)
@@ -150,7 +156,7 @@ def main(file=RESULTS, network=NETWORK, rows=ROWS):
 
     def keep():
         with whole(file) as part:
-            part.write_text(json.dumps(settled | {"right of 200": len(right)} | more | {"rows": done}, indent=1).replace(",\n     ", ", ") + "\n")
+            part.write_text(lines_of(settled | {"right of 200": len(right)} | more | {"rows": done}))
     if "pairs" not in more:
         more["pairs"], more["grid"] = pairs_and_grid(model, every, resting, every.classes, background)
         keep()

@@ -2,7 +2,7 @@
 # # 08 · Explaining away attacks
 # *About 20 minutes to read and run. Some of what follows you will be asked to predict (8.9): guess before you read on, or do the exercises first.*
 #
-# An article (*Explaining away attacks against neural networks*) turned ImageNet pictures into classes of its choice, and looked at SHAP's explanations of the answers. Those of the wrong answers looked weaker: the mean attribution of the top prediction, over
+# An article on SHAP turned ImageNet pictures into classes of its choice, and looked at SHAP's explanations of the answers. Those of the wrong answers looked weaker: the mean attribution of the top prediction, over
 # 1,000 pictures, was lower for attacked ones. So attacks could be recognised by their explanations. It showed two histograms with a gap between them, and no error rate. Here it is redone, measured, and taken one step further: to an attacker who has
 # read it.
 
@@ -212,7 +212,7 @@ shap.image_plot([theirs[:2, c].permute(0, 2, 3, 1).numpy() for c in (0, 1, 2, 3)
 # %% [markdown]
 # That was shap's own picture: one row a digit, one column a class, red speaks for it and blue against.
 #
-# The article explains an *inner layer*. There, too, the shares should sum to the logit minus the background's mean. **Do they?** After the first convolution:
+# `GradientExplainer` also explains an *inner layer*. There, too, the shares should sum to the logit minus the background's mean. **Do they?** After the first convolution:
 
 # %%
 first = 3
@@ -423,7 +423,9 @@ if {"clean", "random", "at once", "choice 2", "adaptive"} <= by_name.keys():
 # %% [markdown]
 # **The article's gap, with its error rate.** It saw lower means for attacked pictures, and gave no error rate: here it is. Stopped at the first success, an attack is found as the article says. Ten steps of 1/255 that all are taken leave attacked pictures with *more* evidence than clean ones, so
 # the detector is worse than a coin; and the nearer the target, the more they have. A defender who turns round, or stops too much as well as too little (last column), catches most of these. Then the attacker steers, and all that reach their target
-# pass. The article's network was another, and for how many steps its attack ran decides everything; so this does not contradict its histogram, it says what the histogram measures.
+# pass. The article's network was another, and for how many steps its attack ran decides everything; so this does not contradict its histogram, it says what such a histogram measures.
+# A paper with the same idea (Saito & Wang 2020, arXiv:2003.05748) reports that attacks are told by their explanations with more than 99 % accuracy. It uses more of the explanation than its mean; that is not measured here, and these figures say nothing about it, but the question remains
+# what an attacker would do who knows it.
 #
 # ## What does help
 # A network on which attacks seldom succeed (unit 06). The same attack on the robust network of digits, with the evidence in its own logits:

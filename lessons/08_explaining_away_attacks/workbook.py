@@ -8,7 +8,7 @@
 # Notation: $x$ an image in $[0, 1]$, $t$ the class it is to become, $z_c(x)$ the score (logit) of class $c$, $b$ a baseline or background image, $\phi_i$ the share of piece (or pixel) $i$ in the answer. All shares here are shares
 # of a **logit**: it is what evidence adds up in. A probability near 1 is flat, and shares of it vanish just where a network is surest.
 #
-# An article (*Explaining away attacks against neural networks*) fooled an ImageNet network and found that the explanation of the wrong answer looks weaker than that of the right one: so attacks could be recognised by their
+# An article on SHAP fooled an ImageNet network and found that the explanation of the wrong answer looks weaker than that of the right one: so attacks could be recognised by their
 # explanations. It showed a gap between two histograms, and no error rate. We redo it, measure it, and go one step further.
 
 # %%
@@ -475,7 +475,7 @@ shap.image_plot([theirs[:2, c].permute(0, 2, 3, 1).numpy() for c in (0, 1, 2, 3)
 # %% [markdown]
 # shap's plot: red pixels speak for the class above, blue ones against it.
 
-# %% [markdown] exercise="8.8" minutes=5 difficulty=1 core=true
+# %% [markdown] exercise="8.8" minutes=4 difficulty=1 core=true
 # ## The evidence, without the map
 # The article's detector takes the mean of the map of the **top prediction**. But all such maps are *complete*: the shares sum to the logit minus its mean over the background. So the mean of the map can be had without drawing it,
 # and without its noise. Write that sum, for the class $c$ that the network predicts:
@@ -575,7 +575,7 @@ def answer(guess):
     axes[0].legend(fontsize=8, title=f"your guess: {guess} %", title_fontsize=8)
     whole, first = found.values()
     return (f"{whole:.0f} %. If the attacker stops at the first success it is {first:.0f} %: then the prediction has only just changed, and its logit is low. "
-            "The gap that the article saw is a property of how long its attack ran.")
+            "A gap like the one that the article saw is a property of how long an attack runs.")
 
 # %% [markdown] exercise="8.10" minutes=5 difficulty=1 core=true
 # ## One number for a detector
