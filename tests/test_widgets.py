@@ -509,7 +509,7 @@ def test_the_dashboard_shows_each_epoch_and_its_training_ends_with_it():
 # ---- unit 08 ----
 
 def test_the_grid_is_targeted_pgd_at_each_eps(digits, cnn):
-    moved = attacks.pgd(cnn, digits.images[:1], torch.tensor([3]), eps=0.2, norm="linf", steps=20, step_size=0.025, targeted=True, keep="last")
+    moved = attacks.pgd(cnn, digits.images[:1], torch.tensor([3]), eps=0.2, norm="linf", steps=10, step_size=0.05, targeted=True, keep="last")
     assert f"at eps 0.2 it says {plots.verdicts(cnn, moved, digits.classes)[0]}" in evidence.eps_picture(image=0, target="3").words
 
 

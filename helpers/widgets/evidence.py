@@ -21,7 +21,7 @@ from .picker import ImagePicker
 EPS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4)
 
 
-def eps_picture(image=0, network="standard", target="3", steps=20):
+def eps_picture(image=0, network="standard", target="3", steps=10):
     """One digit moved towards a target, for each eps of a grid: what it looks like, and how sure the network is."""
     model, (x, _, name) = model_of(network), digit(image)
     goal = torch.full((len(EPS),), int(target))
@@ -50,7 +50,7 @@ def eps_explorer():
         "image": ImagePicker(digits(), light_on_dark=True),
         "network": w.Dropdown(options=list(NETWORKS), description="network"),
         "target": w.Dropdown(options=list("0123456789"), value="3", description="target class"),
-        "steps": w.IntSlider(value=20, min=1, max=40, description="steps"),
+        "steps": w.IntSlider(value=10, min=1, max=40, description="steps"),
     }, [{"image": 2}, {"image": 2, "network": "robust (L2)"}], "Grid explorer: a digit on its way to a class, for growing eps, with confidence and size of the change")
 
 
@@ -131,7 +131,7 @@ def switchboard_picture(image=0, on=(True,) * 9, network="standard", target="the
         ax.imshow(share[pieces()].numpy(), cmap=SIGNED, vmin=-limit, vmax=limit)
         for i in range(9):
             top, left = divmod(i, SIDE)
-            ax.text((EDGES[left] + EDGES[left + 1]) / 2 - 0.5, (EDGES[top] + EDGES[top + 1]) / 2 - 0.5, f"{share[i]:.1f}", ha="center", va="center", fontsize=8,
+            ax.text((EDGES[left] + EDGES[left + 1]) / 2 - 0.5, (EDGES[top] + EDGES[top + 1]) / 2 - 0.5, _short(share[i]), ha="center", va="center", fontsize=8,
                     color="white" if abs(share[i]) > 0.6 * limit else "black")
         ax.set_title(title, fontsize=9)
         ax.axis("off")
@@ -144,7 +144,7 @@ def switchboard_picture(image=0, on=(True,) * 9, network="standard", target="the
     axes[3].legend(fontsize=8, loc="upper left", ncols=3, columnspacing=1, handlelength=1.2)
     off = ", ".join(str(i + 1) for i, there in enumerate(on) if not there) or "none"
     return Picture(figure, f"The {network} network, {name} pieces off: {off}. The probability of {label} is {100 * probability[1]:.0f} % (whole image: {100 * probability[0]:.0f} %); exact shares of pieces 1 to 9: "
-                           + ", ".join(f"{share:.1f}" for share in exact.tolist()) + ".")
+                           + ", ".join(map(_short, exact)) + ".")
 
 
 @functools.lru_cache(500)
@@ -157,6 +157,11 @@ def _worth(x, model, label):
     every = lime.coalitions(9)
     values = attacks.scores(model, lime.switched(x[0], pieces(), every, 0.0))[:, label]
     return values, lime.shapley_values(values), _lime(every, values)
+
+
+def _short(value):
+    """One digit after the point, and no minus before 0.0."""
+    return f"{round(value.item(), 1) + 0.0:.1f}"
 
 
 def _row(now, i, there):
