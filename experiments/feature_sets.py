@@ -9,7 +9,6 @@ det         the same with the next class (D_det)
 robust      other pictures moved until the robust network's features are those of the picture whose label they carry (D_R)
 nonrobust   the same with the standard network's features (D_NR); for digits moved by at most 3
 """
-import json
 import sys
 import time
 from pathlib import Path
@@ -22,6 +21,8 @@ from helpers._files import whole
 from helpers.recipes import RECIPES, settings
 from helpers.training import train
 from helpers.visualisation import invert
+
+from .rows import rows_into
 
 ROOT = Path(__file__).parent.parent
 OUT, RESULTS = ROOT / "helpers" / "sets", ROOT / "results" / "features_cifar10.json"
@@ -71,7 +72,7 @@ def fit(images, labels, epochs, batch_size):
     return model
 
 
-def row_of(kind, some, test, *, epochs, attacked, batch_size=128, **options):
+def measured(kind, some, test, *, epochs, attacked, batch_size=128, **options):
     """One set made from `some`, a fresh small network trained on it, and that network's accuracies on `test`, attacked on its first `attacked`."""
     plain, robust = models.load("cifar10/standard"), models.load("cifar10/robust-l2")
     began = time.process_time()
@@ -80,31 +81,17 @@ def row_of(kind, some, test, *, epochs, attacked, batch_size=128, **options):
     few = test[:attacked]
     _, withstood = attacks.robust_accuracy(model, few.images, few.labels, EPS, norm="l2", steps=20, restarts=1)
     published = PUBLISHED[kind]
-    return {"set": kind, "moved": round((images - some.images).flatten(1).norm(dim=1).mean().item(), 2),
+    return {"moved": round((images - some.images).flatten(1).norm(dim=1).mean().item(), 2),
             "plain network agrees": measure.share((~attacks.fooled(plain, images, labels)).sum().item(), len(labels)),
             "clean": measure.clean(model, test), "attacked": measure.share(withstood.sum().item(), len(few)),
             "published clean": published and published[0], "published attacked": published and published[1],
             "core minutes": round((time.process_time() - began) / 60, 1)}
 
 
-def rows_into(file, some, test, *, kinds=tuple(PUBLISHED), epochs=EPOCHS, attacked=ATTACKED, **options):
-    """A row for each kind, written as it comes; those that `file` has are left as they are."""
-    settled = {"pictures": len(some), "epochs": epochs, "attack": f"L2 {EPS}"} | options
-    there = json.loads(file.read_text()) if file.exists() else {}
-    rows = there.get("rows", []) if {key: there.get(key) for key in settled} == settled else []
-    for kind in kinds:
-        if kind in [row["set"] for row in rows]:
-            continue
-        rows.append(row_of(kind, some, test, epochs=epochs, attacked=attacked, **options))
-        print(json.dumps(rows[-1]), flush=True)
-        with whole(file) as part:
-            part.write_text(json.dumps(settled | {"source": "Ilyas et al. 2019, arXiv:1905.02175, all 50,000 pictures and larger networks",
-                                                  "rows": rows}, indent=1) + "\n")
-    return rows
-
-
-def cifar10():
-    rows_into(RESULTS, data.load("cifar10", "train")[:PICTURES], data.load("cifar10"), **CIFAR10)
+def cifar10(file=RESULTS, kinds=tuple(PUBLISHED), pictures=PICTURES, epochs=EPOCHS, attacked=ATTACKED, **options):
+    some, test, options = data.load("cifar10", "train")[:pictures], data.load("cifar10"), CIFAR10 | options
+    settings = {"pictures": pictures, "epochs": epochs, "attack": f"L2 {EPS}", "source": "Ilyas et al. 2019, arXiv:1905.02175, all 50,000 pictures and larger networks"} | options
+    return rows_into(file, settings, [{"set": kind} for kind in kinds], lambda set: measured(set, some, test, epochs=epochs, attacked=attacked, **options))
 
 
 if __name__ == "__main__":

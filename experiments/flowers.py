@@ -6,22 +6,22 @@ Five kinds: the committed networks `flowers/colour` and `flowers/grey`. Each pai
 The tutorial's figures, on pictures of its own: 61 % for five kinds, 91 % for some pairs.
 """
 import itertools
-import json
 from pathlib import Path
 
 import torch
 
 from helpers import attacks, data, measure, models
-from helpers._files import whole
 from helpers.recipes import RECIPES, settings
 from helpers.training import train
+
+from .rows import rows_into
 
 EPS = 0.01
 RESULTS = Path(__file__).parent.parent / "results" / "flowers.json"
 PUBLISHED = {"five kinds": 0.61, "some pairs": 0.91}
 
 
-def kinds(images, wanted):
+def of_kinds(images, wanted):
     """The images of the wanted classes, labelled 0, 1, ... in their order."""
     some = images[torch.isin(images.labels, torch.tensor(wanted))]
     return some.images, torch.searchsorted(torch.tensor(wanted), some.labels)
@@ -30,7 +30,7 @@ def kinds(images, wanted):
 def fit(recipe, wanted):
     torch.manual_seed(recipe["seed"])
     model = models.build(recipe["network"], len(wanted), **recipe["options"])
-    train(model, *kinds(data.load("flowers", "train"), wanted), **settings(recipe), progress=False)
+    train(model, *of_kinds(data.load("flowers", "train"), wanted), **settings(recipe), progress=False)
     return model
 
 
@@ -43,18 +43,14 @@ def shares(model, images, labels):
 
 
 def main():
-    test, rows = data.load("flowers"), json.loads(RESULTS.read_text())["rows"] if RESULTS.exists() else []
-    done = {(row["network"], *row["kinds"]) for row in rows}
-    tasks = [*(("colour", pair) for pair in itertools.combinations(range(5), 2)), ("colour", range(5)), ("grey", range(5))]
-    for network, wanted in tasks:
-        which = [test.classes[label] for label in wanted]
-        if (network, *which) in done:
-            continue
-        model = models.load(f"flowers/{network}") if len(which) == 5 else fit(RECIPES[f"flowers/{network}"], list(wanted))
-        rows.append({"network": network, "kinds": which} | shares(model, *kinds(test, list(wanted))))
-        print(network, which, rows[-1]["right"]["share"], flush=True)
-        with whole(RESULTS) as part:
-            part.write_text(json.dumps({"eps": EPS, "published": PUBLISHED, "rows": rows}, indent=1) + "\n")
+    test = data.load("flowers")
+
+    def measured(network, kinds):
+        wanted = [test.classes.index(kind) for kind in kinds]
+        model = models.load(f"flowers/{network}") if len(wanted) == 5 else fit(RECIPES[f"flowers/{network}"], wanted)
+        return shares(model, *of_kinds(test, wanted))
+    tasks = [*(("colour", pair) for pair in itertools.combinations(test.classes, 2)), ("colour", test.classes), ("grey", test.classes)]
+    rows_into(RESULTS, {"eps": EPS, "published": PUBLISHED}, [{"network": network, "kinds": list(which)} for network, which in tasks], measured)
 
 
 if __name__ == "__main__":

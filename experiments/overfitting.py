@@ -7,7 +7,6 @@ After each epoch, on 256 training digits: clean accuracy, under the very step th
 `robust_accuracy` with its two losses and restarts. L-infinity 0.2 and L2 1.5. Seven steps at the full size from the start may teach nothing at all
 in L-infinity; so there once more with eps growing from 0 over the first three tenths of the training.
 """
-import json
 import time
 import warnings
 from pathlib import Path
@@ -15,9 +14,10 @@ from pathlib import Path
 import torch
 
 from helpers import attacks, data, models
-from helpers._files import whole
 from helpers.measure import share
 from helpers.training import train
+
+from .rows import rows_into
 
 RESULTS = Path(__file__).parent.parent / "results" / "overfitting.json"
 INNER = {"none": None, "one step": dict(objective="mixed", alpha=0.0), "one step, random start": dict(objective="single-step"), "seven steps": dict(objective="pgd"),
@@ -29,32 +29,25 @@ EPOCHS = 20
 def trained(inner, norm, eps):
     digits, test = data.load("mnist5k", "train"), data.load("mnist5k")[:300]
     torch.manual_seed(0)
-    network, began = models.small_cnn(), time.perf_counter()
+    network, began = models.small_cnn(), time.process_time()
     options = dict(norm=norm, eps=eps, **INNER[inner]) if INNER[inner] else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")     # of what is to be seen
         history = train(network, digits.images, digits.labels, epochs=EPOCHS, progress=False, **options)
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     if not INNER[inner]:
         watched = digits[torch.linspace(0, 3999, 256).long()]
         history[-1]["robust"] = attacks.accuracy(network, attacks.pgd(network, watched.images, watched.labels, eps=eps, norm=norm, steps=10, keep="first"), watched.labels)
     _, robust = attacks.robust_accuracy(network, test.images, test.labels, eps, norm=norm)
     right = ~attacks.fooled(network, test.images, test.labels)
-    return {"inner": inner, "norm": norm, "eps": eps, "seconds": round(seconds, 1),
+    return {"core_seconds": round(seconds, 1),
             **{key: [round(record[key], 4) if key in record else None for record in history] for key in ("clean", "single_step", "robust")},
             "test_clean": share(int(right.sum()), len(test)), "test_robust": share(int(robust.sum()), len(test))}
 
 
-def main():
-    table = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"epochs": EPOCHS, "rows": []}
-    for norm, eps in SIZES:
-        for inner in INNER:
-            if norm == "l2" and "growing" in inner or any((row["inner"], row["norm"], row["eps"]) == (inner, norm, eps) for row in table["rows"]):
-                continue
-            table["rows"].append(trained(inner, norm, eps))
-            print(inner, norm, eps, table["rows"][-1]["test_robust"], flush=True)
-            with whole(RESULTS) as file:
-                file.write_text(json.dumps(table, indent=1) + "\n")
+def main(file=RESULTS):
+    keys = [{"inner": inner, "norm": norm, "eps": eps} for norm, eps in SIZES for inner in INNER if not (norm == "l2" and "growing" in inner)]
+    rows_into(file, {"epochs": EPOCHS}, keys, trained)
 
 
 if __name__ == "__main__":

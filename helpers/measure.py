@@ -29,7 +29,7 @@ def share(hits, n):
 def interval(hits, n, z=1.96):
     p = hits / n
     middle, half = p + z * z / (2 * n), z * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
-    return [round((middle + s * half) / (1 + z * z / n), 4) for s in (-1, 1)]
+    return [round(max((middle + s * half) / (1 + z * z / n), 0.0), 4) for s in (-1, 1)]
 
 
 def auc(clean, attacked):

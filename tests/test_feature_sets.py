@@ -1,5 +1,4 @@
-"""The training sets of unit 05 are what they are said to be; its experiments write rows that a stopped run goes on from."""
-import json
+"""The training sets of unit 05 are what they are said to be; so are the rows of its experiments."""
 
 import pytest
 import torch
@@ -63,28 +62,15 @@ def _after_the_targets():
     return generator
 
 
-def test_a_row_that_is_there_is_not_made_again(tmp_path, monkeypatch):
-    file, some = tmp_path / "results" / "few.json", data.load("cifar10-samples")
-    options = dict(epochs=1, attacked=4, batch_size=10, **FEW)
-    first = feature_sets.rows_into(file, some, some, kinds=("originals",), **options)
-    assert json.loads(file.read_text())["rows"] == first and first[0]["clean"]["n"] == 20 and first[0]["attacked"]["n"] == 4
-    made = []
-    monkeypatch.setattr(feature_sets, "row_of", lambda kind, *rest, **options: made.append(kind) or {"set": kind})
-    both = feature_sets.rows_into(file, some, some, kinds=("originals", "rand"), **options)
-    assert made == ["rand"] and both == [*first, {"set": "rand"}] and json.loads(file.read_text())["rows"] == both
-    assert [path.name for path in file.parent.iterdir()] == ["few.json"], "nothing half written stays"
-    feature_sets.rows_into(file, some, some, kinds=("originals",), **options | {"epochs": 2})
-    assert made == ["rand", "originals"], "rows of other settings do not count"
+def test_a_row_of_a_made_set():
+    some = data.load("cifar10-samples")
+    row = feature_sets.measured("originals", some, some, epochs=1, attacked=4, batch_size=10, **FEW)
+    assert row["clean"]["n"] == 20 and row["attacked"]["n"] == 4 and row["moved"] == 0 and row["published clean"] is None
 
 
-def test_the_sweep_of_the_switch(tmp_path, monkeypatch):
-    file = tmp_path / "switch.json"
-    switch.main(file, sizes=(4.0,), shares=(0.0,), epochs=1, n=200)
-    row, = json.loads(file.read_text())["rows"]
+def test_a_row_of_the_switch(tmp_path):
+    row, = switch.main(tmp_path / "switch.json", sizes=(4.0,), shares=(0.0,), epochs=1, n=200)
     assert row["size"] == 4 and row["eps"] == 0 and row["shape"]["n"] == row["pattern"]["n"] == 500
-    monkeypatch.setattr(switch, "row_of", lambda size, share, half, **options: {"size": size, "eps over half the distance": share})
-    switch.main(file, sizes=(4.0,), shares=(0.0, 1.0))
-    assert json.loads(file.read_text())["rows"] == [row, {"size": 4.0, "eps over half the distance": 1.0}]
 
 
 def test_a_louder_pattern_is_the_same_image_with_more_of_it():

@@ -60,14 +60,22 @@ def attack_picture(image=0, network="standard", attack="pgd", norm="linf", eps=0
                            f"The change has L2 length {delta.norm():.2f}, its largest pixel is {delta.abs().max():.2f}.")
 
 
-def attack_explorer():
-    eps = w.FloatSlider(value=0.15, min=0, max=0.5, step=0.01, description="eps (largest pixel change)")
-    norm = w.Dropdown(options=[("L-infinity", "linf"), ("L2", "l2")], description="norm")
+def norm_and_eps(first, longest):
+    """A menu of the two norms and a slider for eps, whose range fits the norm: up to 0.5 in L-infinity, up to `longest` in L2."""
+    norms = [("L-infinity", "linf"), ("L2", "l2")]
+    norm = w.Dropdown(options=norms if first == "linf" else norms[::-1], description="norm")
+    eps = w.FloatSlider(min=0)
 
-    def sensible_range(change):
-        eps.max, eps.step, eps.description = (0.5, 0.01, "eps (largest pixel change)") if norm.value == "linf" else (5, 0.1, "eps (L2 length)")
+    def sensible_range(change=None):
+        eps.max, eps.step, eps.description = (0.5, 0.01, "eps (largest pixel change)") if norm.value == "linf" else (longest, 0.1, "eps (L2 length)")
         eps.value = 0.15 if norm.value == "linf" else 2.0
+    sensible_range()
     norm.observe(sensible_range, "value")
+    return norm, eps
+
+
+def attack_explorer():
+    norm, eps = norm_and_eps("linf", 5)
     return Explorer(attack_picture, {
         "image": ImagePicker(digits(), light_on_dark=True),
         "network": w.Dropdown(options=list(NETWORKS), description="network"),

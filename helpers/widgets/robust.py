@@ -13,13 +13,14 @@ from ..attribution import input_gradient
 from ..plots import ATTACKED, CLEAN, SIGNED, show_image, verdict
 from ..training import train
 from ..visualisation import class_traversal
+from .attack import norm_and_eps
 from .digits import digit, digits, model_of
 from .explorer import Explorer, Picture, in_words
 from .film import Film, save_gif
 from .picker import ImagePicker
 
 TWO = ("standard", "robust (L2)")       # the same but for their training
-STEPS = 60
+STEPS = 50
 FROM_TO = ((5, 0), (2, 0), (6, 0), (8, 0), (4, 0), (8, 3))
 EVERY = 4           # the film shows every fourth step, in sixteen shades of grey: a committed one may have a megabyte
 
@@ -58,7 +59,7 @@ def traversal_picture(image=0, target="0", step_size=0.5, step=40):
     axes[3].set_xlabel("step", fontsize=8)
     axes[3].set_title(f"distance to the nearest real {target} (L2)", fontsize=9)
     axes[3].tick_params(labelsize=7)
-    axes[3].legend(fontsize=7)
+    axes[3].legend(fontsize=7, loc="upper left")
     return Picture(figure, f"From {name} {step} steps of {step_size:.1f} towards {target}: " + "; ".join(said) + ".")
 
 
@@ -70,7 +71,7 @@ class TraversalPlayer(Explorer):
         super().__init__(traversal_picture, {
             "image": ImagePicker(digits(), light_on_dark=True), "target": w.Dropdown(options=[str(c) for c in range(10)], description="target"),
             "step_size": w.FloatSlider(value=0.5, min=0.1, max=2, step=0.1, description="step size (L2)"), "step": step,
-        }, [{"image": _first(5), "target": "0", "step": 0}, {"image": _first(5), "target": "0", "step": 20}, {"image": _first(5), "target": "0", "step": 60},
+        }, [{"image": _first(5), "target": "0", "step": 0}, {"image": _first(5), "target": "0", "step": 20}, {"image": _first(5), "target": "0", "step": 50},
             {"image": _first(4), "target": "0"}, {"image": _first(8), "target": "3"}],
             "Traversal explorer: a digit on its way to another, on a standard and a robust network")
         self.player, self.saved = w.Play(min=0, max=STEPS, interval=250, description="play", show_repeat=True), w.HTML()
@@ -152,13 +153,7 @@ def duel_picture(image=0, norm="l2", target="any other", eps=2.0, steps=20, stri
 
 
 def duel_explorer():
-    eps = w.FloatSlider(value=2.0, min=0, max=8, step=0.1, description="eps (L2 length)")
-    norm = w.Dropdown(options=[("L2", "l2"), ("L-infinity", "linf")], description="norm")
-
-    def sensible_range(change):
-        eps.max, eps.step, eps.description = (0.5, 0.01, "eps (largest pixel change)") if norm.value == "linf" else (8, 0.1, "eps (L2 length)")
-        eps.value = 0.15 if norm.value == "linf" else 2.0
-    norm.observe(sensible_range, "value")
+    norm, eps = norm_and_eps("l2", 8)
     return Explorer(duel_picture, {
         "image": ImagePicker(digits(), light_on_dark=True), "norm": norm, "target": w.Dropdown(options=["any other", *map(str, range(10))], description="target class"), "eps": eps,
         "steps": w.IntSlider(value=20, min=1, max=40, description="steps"),
@@ -267,7 +262,7 @@ def dashboard_explorer():
             eps.max, eps.value, eps.min, eps.step, eps.description = 3, 1.5, 0.5, 0.5, "eps (L2 length)"
     norm.observe(sensible_range, "value")
     return Explorer(dashboard_picture, {
-        "epochs": w.IntSlider(value=8, min=4, max=16, step=4, description="epochs", continuous_update=False),
+        "epochs": w.IntSlider(value=8, min=4, max=20, step=4, description="epochs", continuous_update=False),
         "inner": w.Dropdown(options=list(INNER), value="seven steps", description="inner attack"), "norm": norm, "eps": eps,
-    }, [{"inner": "one step", "norm": "linf", "eps": 0.2}, {"inner": "seven steps"}],
+    }, [{"inner": "none"}, {"inner": "seven steps"}],
         "Training explorer: accuracy clean and attacked, and what the network looks at, epoch by epoch", budget=10)

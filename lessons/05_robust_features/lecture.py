@@ -119,13 +119,16 @@ rows = rows_of("cats_and_dogs", "CIFAR-10, python -m experiments.cats_and_dogs")
 for row in rows:
     size = f", eps {row['eps']:g}, {per_cent(row['fooled'])} fooled" if "eps" in row else ""
     true = f", {per_cent(row['clean, true labels'])} when trained on true labels" if "clean, true labels" in row else ""
-    print(f"   {row['what']}{size}: {per_cent(row['clean'])} of {row['clean']['n']} clean test pictures right{true}; published: {per_cent(row.get('published'))}")
-wrong = [row["clean"]["share"] for row in rows if row["what"].endswith("every label wrong")]
-assert min(wrong) < 0.5 and 0.6 < max(wrong) < 0.7 and all(row["clean"]["share"] > 0.9 for row in rows if "linear" in row["what"])
+    seen = f", pictures {row['pictures']}" if "pictures" in row else ""
+    print(f"   {row['what']} ({row['first']}{size}{seen}): {per_cent(row['clean'])} of {row['clean']['n']} clean test pictures right{true}; published: {per_cent(row.get('published'))}")
+wrong = {first: [row["clean"]["share"] for row in rows if row["what"].endswith("every label wrong") and row["first"] == first] for first in ("a small network", "cifar10/standard")}
+assert min(wrong["a small network"]) < 0.5 and max(wrong["cifar10/standard"]) < max(wrong["a small network"]) - 0.05 < 0.65
+assert all(row["clean"]["share"] > 0.9 for row in rows if "linear" in row["what"])
 
 # %% [markdown]
 # The hands-on version gives more than was published. **The practicum's 78 % is not reached:** two pictures in three at best, less than guessing with the smallest attack. It is *the next class* again: what looks like a cat is always called a dog, and
-# a network that goes by the shapes is wrong. Our network is small, and had 12 epochs; what of this costs the rest was not found out.
+# a network that goes by the shapes is wrong. Fooling a better network (`cifar10/standard`, of all 50,000 pictures) does not teach more, and whether the fresh network sees its pictures moved and mirrored makes little difference then. Ours is small and had 12
+# epochs; the practicum does not say which network and which eps gave its figure.
 #
 # The hands-on version runs here, too, with 4s and 9s: on the frozen features of the two networks of digits.
 
@@ -198,9 +201,17 @@ assert max(table["at random"][1], table["the next class"][1]) < 15
 
 # %%
 names = {"originals": "the originals", "robust": "robust features", "nonrobust": "non-robust features", "rand": "labels at random", "det": "the next class"}
-for row in rows_of("features_cifar10", "CIFAR-10, python -m experiments.feature_sets cifar10"):
-    print(f"   {names[row['set']]:<22} clean {per_cent(row['clean']):>5}, L2 0.25 {per_cent(row['attacked']):>5}   published {per_cent(row['published clean']):>5} and {per_cent(row['published attacked']):>5}")
+rows = {row["set"]: row for row in rows_of("features_cifar10", "CIFAR-10, 5,000 pictures, python -m experiments.feature_sets cifar10")}
+for kind, row in rows.items():
+    print(f"   {names[kind]:<22} clean {per_cent(row['clean']):>5}, L2 0.25 {per_cent(row['attacked']):>5}   published {per_cent(row['published clean']):>5} and {per_cent(row['published attacked']):>5}")
+    print(f"{'95 % intervals':>40}: " + ", ".join("{:.0f} to {:.0f}".format(*(100 * end for end in row[key]["interval"])) for key in ("clean", "attacked")))
+assert rows["robust"]["attacked"]["share"] > rows["originals"]["attacked"]["share"] + 0.04 and rows["nonrobust"]["clean"]["share"] > 0.4 and rows["nonrobust"]["attacked"]["share"] < 0.01
+assert max(rows[kind]["clean"]["interval"][1] for kind in ("rand", "det")) < 0.1
 
+# %% [markdown]
+# In colour $D_R$ does make a network more robust than the originals do (by five points; the intervals still touch), and less accurate, as in the paper. $D_{NR}$ teaches nearly half of the clean pictures, and no robustness at all.
+# **Not reached:** from $D_{rand}$ and $D_{det}$ the network learns *less than nothing*. A change of 0.5 on 5,000 pictures is not enough for it, and what it can see in them, the shapes, only tells it what the label is not.
+#
 # %%
 from helpers.widgets import set_explorer
 

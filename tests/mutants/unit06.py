@@ -162,6 +162,98 @@ def step_with_a_softmax(model, optimizer, images, labels, attack):
     return update(model, optimizer, F.cross_entropy(model(attacked).softmax(1), labels))
 
 
+@right("6.1")
+def step_that_looks_at_the_loss_again(model, optimizer, images, labels, attack):
+    model.eval()
+    attacked = attack(model, images, labels)
+    model.train()
+    before = update(model, optimizer, F.cross_entropy(model(attacked), labels, reduction="sum") / len(labels))
+    model.eval()
+    with torch.no_grad():
+        model(attacked)
+    return before
+
+
+@wrong("6.1", "use `labels`")
+def step_on_predictions_for_the_clean(model, optimizer, images, labels, attack):
+    model.eval()
+    said = model(images).argmax(1)
+    attacked = attack(model, images, labels)
+    model.train()
+    return update(model, optimizer, F.cross_entropy(model(attacked), said))
+
+
+@wrong("6.1", "`attack(model, images, labels)`")
+def step_with_another_order(model, optimizer, images, labels, attack):
+    model.eval()
+    attacked = attack(images, labels, model)
+    model.train()
+    return update(model, optimizer, F.cross_entropy(model(attacked), labels))
+
+
+@wrong("6.1", "`attack(model, images, labels)`")
+def step_with_labels_first(model, optimizer, images, labels, attack):
+    model.eval()
+    attacked = attack(model, labels, images)
+    model.train()
+    return update(model, optimizer, F.cross_entropy(model(attacked), labels))
+
+
+@wrong("6.1", "before the backward pass")
+def step_before_the_backward_pass(model, optimizer, images, labels, attack):
+    model.eval()
+    attacked = attack(model, images, labels)
+    model.train()
+    loss = F.cross_entropy(model(attacked), labels)
+    optimizer.step()
+    loss.backward()
+    optimizer.zero_grad()
+    return loss.item()
+
+
+@wrong("6.1", "two steps")
+def step_taken_twice(model, optimizer, images, labels, attack):
+    model.eval()
+    attacked = attack(model, images, labels)
+    model.train()
+    loss = F.cross_entropy(model(attacked), labels)
+    update(model, optimizer, loss)
+    optimizer.step()
+    return loss.item()
+
+
+@wrong("6.1", "before the step")
+def step_that_returns_the_loss_after_it(model, optimizer, images, labels, attack):
+    model.eval()
+    attacked = attack(model, images, labels)
+    model.train()
+    update(model, optimizer, F.cross_entropy(model(attacked), labels))
+    model.eval()
+    with torch.no_grad():
+        return F.cross_entropy(model(attacked), labels).item()
+
+
+@wrong("6.1", "`optimizer.step()`")
+def step_by_hand(model, optimizer, images, labels, attack):
+    model.eval()
+    attacked = attack(model, images, labels)
+    model.train()
+    loss = F.cross_entropy(model(attacked), labels)
+    gradients = torch.autograd.grad(loss, list(model.parameters()))
+    with torch.no_grad():
+        for weights, gradient in zip(model.parameters(), gradients):
+            weights -= 0.1 * gradient
+    return loss.item()
+
+
+@wrong("6.1", "train mode while it was attacked")
+def step_with_the_flag_of_the_outermost_module(model, optimizer, images, labels, attack):
+    model.training = False
+    attacked = attack(model, images, labels)
+    model.training = True
+    return update(model, optimizer, F.cross_entropy(model(attacked), labels))
+
+
 # ---- 6.4 safe ----
 
 @right("6.4")
@@ -242,6 +334,39 @@ def safe_as_numbers(model, images, labels, several):
     return safe_by_stacking(model, images, labels, several).float()
 
 
+@wrong("6.4", "under `torch.no_grad()`")
+def safe_without_gradients(model, images, labels, several):
+    with torch.no_grad():
+        return safe_by_stacking(model, images, labels, several)
+
+
+@wrong("6.4", "`attack(model, images, labels)`")
+def safe_with_another_order(model, images, labels, several):
+    good = model(images).argmax(1) == labels
+    for attack in several:
+        good = good & (model(attack(images, labels, model)).argmax(1) == labels)
+    return good
+
+
+@wrong("6.4", "for all images")
+def safe_from_the_strongest_alone(model, images, labels, several):
+    good = model(images).argmax(1) == labels
+    return min([good, *(good & one for one in verdicts(model, images, labels, several))] if several else [good], key=lambda verdict: verdict.sum().item())
+
+
+@wrong("6.4", "only the last attack")
+def safe_from_the_last_without_the_clean(model, images, labels, several):
+    good = model(images).argmax(1) == labels
+    for attack in several:
+        good = model(attack(model, images, labels)).argmax(1) == labels
+    return good
+
+
+@wrong("6.4", "withstands *one*")
+def safe_from_one_without_the_clean(model, images, labels, several):
+    return verdicts(model, images, labels, several).any(0) if several else model(images).argmax(1) == labels
+
+
 # ---- 6.7 straight_through ----
 
 @right("6.7")
@@ -307,6 +432,17 @@ def through_with_its_own_gradient(front, images):
 @wrong("6.7", "Is there a `return`?")
 def through_nothing(front, images):
     images + (front(images) - images).detach()
+
+
+@wrong("6.7", "does not hang on `images`")
+def through_a_new_leaf(front, images):
+    return front(images.detach()).requires_grad_()
+
+
+@wrong("6.7", "no gradient comes through")
+def through_no_grad_at_all(front, images):
+    with torch.no_grad():
+        return images + (front(images) - images)
 
 
 # ---- 6.11 traverse ----
@@ -414,7 +550,50 @@ def traverse_in_place(model, image, target, step_size, steps):
     return torch.cat(way)
 
 
+@wrong("6.11", "class that is ahead")
+def traverse_to_whoever_is_ahead(model, image, target, step_size, steps):
+    return walk(model, image, target, step_size, steps, score=lambda z, t: z.max())
+
+
+@wrong("6.11", "the lead over the others")
+def traverse_the_margin(model, image, target, step_size, steps):
+    return walk(model, image, target, step_size, steps, score=lambda z, t: z[0, t] - torch.cat([z[0, :t], z[0, t + 1:]]).max())
+
+
+@wrong("6.11", "the direction is right")
+def traverse_by_the_sum_of_differences(model, image, target, step_size, steps):
+    return walk(model, image, target, step_size, steps, direction=lambda g: g / g.abs().sum())
+
+
+@wrong("6.11", "the direction is right")
+def traverse_by_the_largest(model, image, target, step_size, steps):
+    return walk(model, image, target, step_size, steps, direction=lambda g: g / g.abs().max())
+
+
+@wrong("6.11", "the direction is right")
+def traverse_in_all_by_step_size(model, image, target, step_size, steps):
+    return walk(model, image, target, step_size / steps, steps)
+
+
+@wrong("6.11", "add up")
+def traverse_with_gradients_piled_up(model, image, target, step_size, steps):
+    x, way = image.clone().requires_grad_(), [image.clone()]
+    for _ in range(steps):
+        model(x)[0, target].backward()
+        with torch.no_grad():
+            x += step_size * x.grad / x.grad.norm()
+            x.clamp_(0, 1)
+        way.append(x.detach().clone())
+    return torch.cat(way)
+
+
 # ---- 6.13 nearest ----
+
+@right("6.13")
+def nearest_by_broadcasting(images, bank, labels):
+    distances = (images[:, None] - bank[None]).square().sum((2, 3, 4)).sqrt()
+    which = distances.argsort(1)[:, 0]
+    return labels[which], distances[torch.arange(len(images)), which]
 
 @right("6.13")
 def nearest_one_by_one(images, bank, labels):
@@ -483,3 +662,28 @@ def nearest_over_the_images(images, bank, labels):
 @wrong("6.13", "two tensors are wanted")
 def nearest_classes_alone(images, bank, labels):
     return labels[table(images, bank).argmin(1)]
+
+
+@wrong("6.13", "angle")
+def nearest_by_angle(images, bank, labels):
+    which = (F.normalize(images.flatten(1)) @ F.normalize(bank.flatten(1)).T).argmax(1)
+    return labels[which], table(images, bank).gather(1, which[:, None])[:, 0]
+
+
+@wrong("6.13", "*mean* square")
+def nearest_mean_square(images, bank, labels):
+    distance, which = (table(images, bank).square() / images[0].numel()).min(1)
+    return labels[which], distance
+
+
+@wrong("6.13", "largest difference of a single pixel")
+def nearest_by_the_largest_difference(images, bank, labels):
+    distance, which = torch.cdist(images.flatten(1), bank.flatten(1), p=float("inf")).min(1)
+    return labels[which], distance
+
+
+@wrong("6.13", "mean image of each class")
+def nearest_class_mean(images, bank, labels):
+    kinds = labels.unique()
+    distance, which = table(images, torch.stack([bank[labels == kind].mean(0) for kind in kinds])).min(1)
+    return kinds[which], distance

@@ -1,0 +1,23 @@
+"""The file of an experiment: a row for each thing measured, so that a run that was stopped goes on where it was."""
+import json
+
+from helpers._files import whole
+
+
+def rows_into(file, settings, keys, row_of):
+    """Measure what `file` lacks. keys: dicts, each tells one row from the others; row_of(**key) gives the rest of it.
+
+    The file is written whole after every row: settings (what holds for all of them), then "rows". Rows that are there are not made again;
+    if they were made with other settings, all are. Returns the rows.
+    """
+    settings = json.loads(json.dumps(settings))     # as they will be read
+    there = json.loads(file.read_text()) if file.exists() else {}
+    rows = there.get("rows", []) if {key: there.get(key) for key in settings} == settings else []
+    for key in keys:
+        if any(all(row.get(name) == value for name, value in key.items()) for row in rows):
+            continue
+        rows.append(key | row_of(**key))
+        print(json.dumps(rows[-1]), flush=True)
+        with whole(file) as part:
+            part.write_text(json.dumps(settings | {"rows": rows}, indent=1) + "\n")
+    return rows
