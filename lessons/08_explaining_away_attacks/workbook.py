@@ -42,6 +42,24 @@ from torch import nn
 from helpers import attacks, data, measure, models, plots
 from helpers.checking import Linear, Pixels, Wrong, WrongType, arguments, close, images, linear, tensor, untouched
 
+
+class Squares(nn.Module):
+    """Its logits are the squares of the pixels: not linear, so a mean of logits is not the logit of a mean."""
+    def forward(self, x):
+        return x.flatten(1).square()
+
+
+def still_evaluating(*networks):
+    """Raise Wrong if a network that was handed over in eval mode is not in it any more."""
+    if any(network.training for network in networks):
+        raise Wrong("your code leaves the network in train mode: there dropout and batch normalisation behave otherwise, and the answers are others. Leave its mode alone.")
+
+
+def stretched(out, wanted):
+    """Whether `out` is `wanted` times one number (not 1)."""
+    factor = (out * wanted).sum() / wanted.square().sum()
+    return abs(factor) > 1e-6 and close(out, factor * wanted)
+
 # %% [markdown] exercise="8.1" minutes=8 difficulty=2 core=true
 # ## An elephant becomes a ping-pong ball
 # The article's attack is FGSM in small steps, towards a target $t$: in each step every pixel moves by `step_size` so that the cross-entropy of $t$ **falls**; and after each step two things that the article's code leaves out or must not forget:
@@ -73,21 +91,29 @@ check("8.1", iterated)
 # %% check="8.1"
 def check(iterated):
     arguments(iterated, "model", "images", "targets", "eps", "step_size", "steps")
-    net = linear(2, (1, 4, 4), 3)       # with two classes the signs of the gradient are the same everywhere
+    net = linear(2, (1, 4, 4), 3).eval()       # with two classes the signs of the gradient are the same everywhere
     towards = (net.weights[1] - net.weights[0]).sign().detach().view(1, 4, 4)
     x, goal = images(4, low=0.3, high=0.7), torch.tensor([1, 0, 1, 0])
     way = torch.where(goal.view(-1, 1, 1, 1) == 1, towards, -towards)
     before = x.clone()
     one = tensor(iterated(net, x, goal, 0.1, 0.02, 1), x)
     untouched((x, before))
+    still_evaluating(net)
     if close(one, x, 1e-6):
-        raise Wrong("the images come back as they were: is the result of each step kept?")
+        raise Wrong("with steps=1 the images come back as they were: is the result of each step kept, and are there as many steps as `steps` says?")
     if close(one, x - 0.02 * way):
         raise Wrong("the images move *away* from their target: its loss is to fall, so step against the gradient.")
     if close(one, x + 0.1 * way):
-        raise Wrong("one step moves by eps: it should move by `step_size`; eps is how far an image may get in all.")
+        raise Wrong("one step moves by eps, or by eps / steps: it should move by `step_size`; eps is how far an image may get in all.")
     if close(one, x + 0.04 * way):
         raise Wrong("with steps=1 there were two steps: one too many.")
+    if not close(one, iterated(net, x, goal, 0.1, 0.02, 1)):
+        raise Wrong("the result is not the same twice: the first step starts from the images themselves, not from a random place.")
+    if one.abs().max() <= 0.1 + 1e-6:
+        raise Wrong("the images are gone, what came is no larger than eps: `x - images` is what may not be larger. Then add the change to `images`.")
+    said, stops = net(x).argmax(1), "the attack stops once the target is reached: take all the steps, and the network gets surer (8.9 asks what that changes)."
+    if torch.equal((one == x).flatten(1).all(1), said == goal):
+        raise Wrong(stops)
     if not close((one - x).abs(), torch.full_like(x, 0.02)):
         raise Wrong("one step should move every pixel by exactly `step_size`: take the sign of the gradient.")
     if not close(one, x + 0.02 * way):
@@ -95,6 +121,8 @@ def check(iterated):
     three = iterated(net, x, goal, 0.1, 0.02, 3)
     if close(three, x + 0.02 * way):
         raise Wrong("three steps end where one does: each step starts from the result of the one before.")
+    if not close(iterated(net, x, said, 0.1, 0.02, 1), x + 0.02 * torch.where(said.view(-1, 1, 1, 1) == 1, towards, -towards)):
+        raise Wrong(stops)
     far = iterated(net, x, goal, 0.1, 0.03, 6)
     if (far - x).abs().max() > 0.1 + 1e-5:
         raise Wrong(f"pixels moved by {(far - x).abs().max():.2f}, but eps is 0.1: after each step go back into the box around the *original* images. This is what the article's code leaves out.")
@@ -105,15 +133,20 @@ def check(iterated):
     if not close(far, x + 0.1 * way):
         raise Wrong("six steps of 0.03 should end at the border of the box, 0.1 away.")
     class Valley(nn.Module):
-        """Class 0 is likeliest where every pixel is 0.55: a step overshoots, and the next comes back."""
+        """Class 0 is likeliest where every pixel is `low`: a step overshoots, and the next comes back."""
+        def __init__(self, low=0.55):
+            super().__init__()
+            self.low = low
         def forward(self, x):
-            return torch.stack([-50 * (x - 0.55).square().flatten(1).sum(1), torch.zeros(len(x))], 1)
+            return torch.stack([-50 * (x - self.low).square().flatten(1).sum(1), torch.zeros(len(x))], 1)
     start = torch.full((1, 1, 2, 2), 0.5)
     stale = iterated(Valley(), start, torch.tensor([0]), 1.0, 0.08, 2)
     if close(stale, start + 0.16, 1e-3):
         raise Wrong("the gradient is taken once, at the start: take it anew in every step, where the image is now.")
     if not close(iterated(Valley(), start, torch.tensor([0]), 0.03, 0.08, 2), start + 0.03, 1e-3):
         raise Wrong("the image goes back into the box only at the end: project after *each* step, the next one starts from there.")
+    if not close(iterated(Valley(0.99), start + 0.48, torch.tensor([0]), 1.0, 0.08, 2), start + 0.42, 1e-3):
+        raise Wrong("the image leaves [0, 1] on the way, and comes back only at the end: clamp after *each* step, the next one starts from there.")
     return "nobody moves by more than eps, and the target is reached where eps allows it."
 
 # %%
@@ -178,11 +211,13 @@ check("8.3", shapley)
 def check(shapley):
     arguments(shapley, "value", "players")
 
-    def game(v):
+    def game(v, players):
         """A game from a function of a set of players."""
         def value(on):
             if not isinstance(on, torch.Tensor) or on.ndim != 2:
                 raise ValueError("`value` takes a bool tensor M x K, one coalition a row")
+            if on.shape[1] != players:
+                raise ValueError(f"this game has {players} players, but the coalitions have {on.shape[1]} columns: use `players`")
             return torch.tensor([float(v({i for i, there in enumerate(row) if there})) for row in on.tolist()])
         return value
 
@@ -197,7 +232,8 @@ def check(shapley):
     def v(s):
         return table[sum(2**i for i in s)]
     wanted = orders(v, 4)
-    out = tensor(shapley(game(v), 4), wanted, "the shares")
+    out = shapley(game(v, 4), 4)
+    out = tensor(out.float() if isinstance(out, torch.Tensor) and out.is_floating_point() else out, wanted, "the shares")
     everyone = {0, 1, 2, 3}
     if close(out, -wanted):
         raise Wrong("the shares have the wrong sign: with the piece minus without it.")
@@ -217,10 +253,31 @@ def check(shapley):
     shifted = torch.tensor([math.factorial(n + 1) * math.factorial(3 - n) / 24.0 for n in sizes.tolist()])
     if close(out, (shifted * each).sum(1)):
         raise Wrong("the factorials are one off: |S| counts those that are there *before* i comes.")
+    longer = torch.tensor([math.factorial(n) * math.factorial(4 - n) / 24.0 for n in sizes.tolist()])
+    if close(out, (longer * each).sum(1)):
+        raise Wrong("the second factorial is of K - |S|, one too many: (K - |S| - 1)!, those that come *after* i.")
+    weight = whole / 24
     if not close(out, wanted):
+        missing = [i for i in range(4) if out[i] == 0]
+        if close(out, (weight * each.abs()).sum(1)):
+            raise Wrong("this is without a sign: a piece may also take away. No absolute values.")
+        if close(out, (weight * each)[:, 1:].sum(1)):
+            raise Wrong("the empty coalition is left out: there, too, i finds those before it, nobody. It counts.")
+        if close(out, wanted.flip(0)):
+            raise Wrong("the shares are in order, but the other way round: piece i is column i of `on`, and the binary digit 2**i of the row's number.")
+        if len(missing) == 4:
+            raise Wrong("all shares are 0. Is it a whole-number division, `//`? The weights are below 1.")
+        if missing and close(out[out != 0], wanted[out != 0]):
+            raise Wrong(f"piece {missing[0]} is missing, the others are right: every one of the `players` pieces gets a share.")
+        if close(8 * out, wanted):
+            raise Wrong("a mean of what is weighted already: the weights of one piece sum to 1, so *sum* weight times difference. It needs no mean.")
+        if stretched(out, wanted):
+            raise Wrong("right but for one factor: no scaling. The shares sum to v(all) - v(none) by themselves.")
         fair = out.sum().item(), v(everyone) - v(set())
+        if abs(fair[0] - fair[1]) < 1e-3:
+            raise Wrong("the shares sum to what they should, but are not quite those of the formula. Is this an estimate from some orders? Four pieces have 16 coalitions: take them all.")
         raise Wrong(f"not the mean over all orders. The shares sum to {fair[0]:.3f}; v(all) - v(none) is {fair[1]:.3f}.")
-    gloves = shapley(game(lambda s: min(len(s & {0, 1}), len(s & {2}))), 3)     # two left gloves, one right
+    gloves = shapley(game(lambda s: min(len(s & {0, 1}), len(s & {2})), 3), 3)     # two left gloves, one right
     if not close(gloves, torch.tensor([1 / 6, 1 / 6, 2 / 3])):
         raise Wrong("right for four players, but not for three: the shares of two left gloves and a right one are 1/6, 1/6, 2/3.")
     return "they sum to v(all) - v(none), to the last digit. Two left gloves and a right one get 1/6, 1/6 and 2/3."
@@ -262,7 +319,7 @@ plt.show()
 
 # %%
 def fit(on, values, weights):
-    """on: bool M x K, values: M, weights: M. The K coefficients of the linear model (with an intercept, which is not returned) that fits best."""
+    """on: bool M x K, values: M, weights: M. The K coefficients, of values' dtype, of the linear model (with an intercept, which is not returned) that fits best."""
     ### BEGIN SOLUTION
     rows = torch.cat([torch.ones(len(on), 1, dtype=values.dtype), on.to(values.dtype)], 1)
     root = weights.to(values.dtype).sqrt()[:, None]
@@ -295,7 +352,7 @@ def check(fit):
     if isinstance(out, torch.Tensor) and out.shape == (4, 1):
         raise WrongType("a column came, 4 x 1: wanted are K numbers, `[:, 0]`.")
     out = tensor(out, torch.zeros(4).double(), "the coefficients")
-    untouched((bent, before[0]), (weights, before[1]), (on, before[2]))
+    untouched((bent, before[0]), (weights, before[1]), (on, before[2]), what="tensors")
     wanted = best(ones, bent, weights)[1:]
     if close(out, best(ones, bent, torch.ones(40).double())[1:]):
         raise Wrong("the weights are not used.")
@@ -310,8 +367,6 @@ def check(fit):
         if not close(fit(on, line, torch.rand(40, generator=generator)), torch.tensor([1.0, -2.0, 0.0, 5.0]), 1e-3):
             raise Wrong("right in float64, but not for float32 values.")
         return "a network that is linear in the pieces would be explained exactly, whatever the weights. What is bent is where LIME and Shapley part."
-    if out.norm() < 0.95 * wanted.norm() and torch.nn.functional.cosine_similarity(out, wanted, 0) > 0.9:
-        raise Wrong("the coefficients are too small: no ridge penalty here.")
     root = weights.sqrt()[:, None]
     if close(out, torch.linalg.lstsq(ones, root * bent[:, None]).solution[1:, 0]) or close(out, torch.linalg.lstsq(root * ones, bent[:, None]).solution[1:, 0]) \
             or close(out, torch.linalg.lstsq(ones, weights[:, None] * bent[:, None]).solution[1:, 0]):
@@ -319,6 +374,23 @@ def check(fit):
     centred = torch.cat([torch.ones(40, 1).double() / root, on.double()], 1)
     if close(out, best(centred, bent, weights)[1:]):
         raise Wrong("the intercept's column of ones must be weighted like the others.")
+    if close(out, best(ones, bent, weights)[:-1]):
+        raise Wrong("the wrong one is cut off: if the column of ones comes first, the first of the K + 1 numbers is the intercept, `[1:]`.")
+    if close(out, torch.linalg.lstsq(root * ones, root[:, 0] * bent[:, None]).solution[1:, 0]):
+        raise Wrong("a row and a column: `root * values[:, None]` with a flat `root` is M x M. Both must be columns, `root[:, None]`.")
+    if close(out, best(ones, bent, 1 / weights)[1:]):
+        raise Wrong("divided by the weights: what counts more must be *multiplied* by more.")
+    if close(out, -wanted):
+        raise Wrong("the sign is turned: a piece that raises the value gets a positive number.")
+    if close(out, wanted / 2):
+        raise Wrong("the coefficients are half of what they should be: a piece is 1 when on and 0 when off, not 1 and -1.")
+    if stretched(out, wanted):
+        raise Wrong("right but for one factor: no scaling of the coefficients.")
+    for penalty in (0.01, 0.1, 0.5, 1.0, 2.0, 3.0, 10.0):
+        for first in (0.0, penalty):        # the intercept may be left out of it
+            ridge = torch.diag(torch.tensor([first] + 4 * [penalty]).double())
+            if close(out, torch.linalg.solve(ones.T @ (weights[:, None] * ones) + ridge, ones.T @ (weights * bent))[1:]):
+                raise Wrong("the coefficients are drawn towards 0: no ridge penalty here.")
     raise Wrong("this is not the fit with the least weighted square error.")
 
 # %% [markdown]
@@ -392,16 +464,20 @@ def check(expected):
             if x.ndim != 4:
                 raise ValueError(f"the model takes a batch N x C x H x W, but got {tuple(x.shape)}")
             return x.flatten(1).square() @ self.q.T + x.flatten(1) @ self.w.T
-    net, x, y = Bent(), images(4, low=0.3, high=0.9), torch.tensor([0, 2, 1, 2])
+    net, x, y = Bent().eval(), images(4, low=0.3, high=0.9), torch.tensor([0, 2, 1, 2])
     bases, shares = images(5, low=0.0, high=0.6, seed=7), torch.tensor([0.1, 0.9, 0.4, 0.65, 0.2])
     before = x.clone(), bases.clone(), shares.clone()
     out = tensor(expected(net, x, y, bases, shares), x)
     untouched((x, before[0]), (bases, before[1]), (shares, before[2]))
+    still_evaluating(net)
     if any(weights.grad is not None for weights in net.parameters()):
         raise Wrong("gradients are left in the network's weights: `torch.autograd.grad(wanted, points)[0]` takes the one you want, and leaves nothing behind.")
     q, w = (t[y].view(4, 1, 1, 4, 4).detach() for t in (net.q, net.w))
-    at = lambda a: 2 * q * (bases + a.view(1, -1, 1, 1, 1) * (x[:, None] - bases)) + w
-    gap, g = x[:, None] - bases, at(shares)
+    share, gap = shares.view(1, -1, 1, 1, 1), x[:, None] - bases
+
+    def at(points):
+        return 2 * q * points + w
+    g = at(bases + share * gap)
     if close(out, (g * gap).mean(1)):
         return "its sum over the pixels is, in the mean, the logit minus the background's: completeness."
     known = {
@@ -410,28 +486,42 @@ def check(expected):
         "the gradients are multiplied by the image, not by its difference to the baseline.": g.mean(1) * x,
         "the sign is turned: image minus baseline.": -(g * gap).mean(1),
         "the mean gradient times the mean difference: each draw's gradient belongs to its *own* difference. Multiply before you average.": g.mean(1) * gap.mean(1),
-        "the gradients are taken at the image itself, not on the way to it.": (at(torch.ones(5)) * gap).mean(1),
-        "the gradients are taken at the baselines, not on the way from them.": (at(torch.zeros(5)) * gap).mean(1),
-        "the lines are walked the other way: a share of 0 is the baseline, 1 the image.": (at(1 - shares) * gap).mean(1),
+        "the gradients are taken at the image itself, not on the way to it.": (at(x[:, None]) * gap).mean(1),
+        "the gradients are taken at the baselines, not on the way from them.": (at(bases) * gap).mean(1),
+        "the lines are walked the other way: a share of 0 is the baseline, 1 the image.": (at(x[:, None] - share * gap) * gap).mean(1),
         "only the last draw is left: add them up.": (g * gap)[:, -1] / 5,
+        "only the first draw is left: the `return` comes after the loop, not in it.": (g * gap)[:, 0] / 5,
+        "the last draw is missing in the sum.": (g * gap)[:, :-1].sum(1) / 5,
+        "one line from the mean baseline: each draw has its *own* baseline, and the mean comes last.": (at(bases.mean(0) + share * gap.mean(1, keepdim=True)) * gap.mean(1, keepdim=True)).mean(1),
+        "the gradient with respect to `images`, which is `share` times the one at the point; or the difference was taken only as far as the point. Ask for the gradient with respect to the points, and multiply by the whole difference.":
+            (share * g * gap).mean(1),
+        "the gradients are multiplied by the point on the line: wanted is how far the image is from the baseline.": (g * (bases + share * gap)).mean(1),
+        "the points are on the line from black, not from the baselines.": (at(share * x[:, None]) * gap).mean(1),
+        "the points are on the line from black, and so is the difference: use the baselines.": (at(share * x[:, None]) * x[:, None]).mean(1),
+        "the points are `base + share * images`, which is beside the line: `base + share * (images - base)`.": (at(bases + share * x[:, None]) * gap).mean(1),
+        "the mean without their signs: what speaks against the label is negative. No absolute values.": (g * gap).abs().mean(1),
+        "the mean logit's gradient: the logits must be summed over the images, then each image has its own gradient.": (g * gap).mean(1) / 4,
+        "the sum divided by the wrong number: by the number of draws, not of images.": (g * gap).sum(1) / 4,
     }
     for words, value in known.items():
         if close(out, value):
-            raise Wrong(f"this is {words}" if not words.startswith(("only", "multiply")) else words)
+            raise Wrong(f"this is {words}" if not words.startswith(("only", "multiply", "the gradients", "the points", "the lines", "the last")) else words)
     if close(out, (g * gap)[:, -1]):
         raise Wrong("only the last draw is left: add them up.")
-    swapped = 2 * net.q[y.roll(1)].view(4, 1, 1, 4, 4) * (bases + shares.view(1, -1, 1, 1, 1) * gap) + net.w[y.roll(1)].view(4, 1, 1, 4, 4)
-    every = sum(2 * net.q[c].view(1, 1, 1, 4, 4) * (bases + shares.view(1, -1, 1, 1, 1) * gap) + net.w[c].view(1, 1, 1, 4, 4) for c in range(3)).detach()
-    if close(out, (every * gap).mean(1)):
-        raise Wrong("all classes' logits are added up: take each image's own label.")
-    if close(out, (swapped * gap).mean(1)):
-        raise Wrong("images and labels do not belong together.")
-    points = (bases + shares.view(1, -1, 1, 1, 1) * gap).flatten(0, 1).requires_grad_()
-    for name, of in (("probability", lambda z, c: z.softmax(1).gather(1, c[:, None])), ("log-probability", lambda z, c: z.log_softmax(1).gather(1, c[:, None])),
-                     ("loss", lambda z, c: -z.log_softmax(1).gather(1, c[:, None]))):
+    points = (bases + share * gap).flatten(0, 1).requires_grad_()
+    others = {
+        "this is of the probability: wanted is the gradient of the logit.": lambda z, c: z.softmax(1).gather(1, c[:, None]),
+        "this is of the log-probability: wanted is the gradient of the logit.": lambda z, c: z.log_softmax(1).gather(1, c[:, None]),
+        "this is of the loss: wanted is the gradient of the logit.": lambda z, c: -z.log_softmax(1).gather(1, c[:, None]),
+        "all classes' logits are added up: take each image's own label.": lambda z, c: z,
+        "`[:, labels]` takes all the labels for every image: each image has its own, `gather(1, labels[:, None])`.": lambda z, c: z[:, y],
+        "this is of the prediction at each point: wanted is the logit of the label, wherever the point is.": lambda z, c: z.amax(1),
+        "images and labels do not belong together.": lambda z, c: z.gather(1, y.roll(1).repeat_interleave(5)[:, None]),
+    }
+    for words, of in others.items():
         other = torch.autograd.grad(of(net(points), y.repeat_interleave(5)).sum(), points)[0].view(4, 5, 1, 4, 4)
         if close(out, (other * gap).mean(1)):
-            raise Wrong(f"this is of the {name}: wanted is the gradient of the logit.")
+            raise Wrong(words)
     raise Wrong("not the mean of gradient times difference. For a linear network and one baseline it must be $w_i (x_i - b_i)$, whatever the share.")
 
 # %%
@@ -502,11 +592,12 @@ check("8.8", evidence)
 def check(evidence):
     arguments(evidence, "model", "images", "background")
     x = torch.tensor([[3.0, 1.0, 0.0], [1.0, 2.5, 2.0], [0.0, 0.2, 0.9], [2.0, 1.9, 0.0]]).view(4, 1, 1, 3)
-    rest = torch.tensor([[2.0, 0.0, 0.0], [4.0, 1.0, -1.0], [3.0, 0.5, 0.4]]).view(3, 1, 1, 3)
-    before = x.clone(), rest.clone()
-    wanted, resting, z = torch.tensor([0.0, 2.0, 1.1, -1.0]), torch.tensor([3.0, 0.5, -0.2]), x.flatten(1)
-    out = tensor(evidence(Pixels(), x, rest), wanted, "the evidence")
+    rest = torch.tensor([[2.0, 3.5, 0.0], [4.0, 1.0, -1.0], [3.0, 0.0, 0.4]]).view(3, 1, 1, 3)
+    before, net = (x.clone(), rest.clone()), Pixels().eval()
+    wanted, resting, z = torch.tensor([0.0, 1.0, 1.1, -1.0]), torch.tensor([3.0, 1.5, -0.2]), x.flatten(1)
+    out = tensor(evidence(net, x, rest), wanted, "the evidence")
     untouched((x, before[0]), (rest, before[1]))
+    still_evaluating(net)
     if close(out, z.amax(1)):
         raise Wrong("nothing is subtracted: take away what the class has on the background anyway.")
     if close(out, -wanted):
@@ -515,14 +606,24 @@ def check(evidence):
         raise Wrong("this is the class with the most *evidence*; the detector takes that of the top prediction, the largest logit.")
     if close(out, z.amax(1) - rest.flatten(1).amax(1).mean()):
         raise Wrong("of the background the largest logits are taken: take the logit of the class that is predicted for the *image*.")
+    if any(close(out, z.amax(1) - one) for one in resting):
+        raise Wrong("of the background another class's mean logit is taken, the same for all images: take that of the class predicted for the *image*.")
     if close(out, z.amax(1) - resting.mean()):
         raise Wrong("the background is averaged over all classes: take the mean of the predicted class's logit.")
+    if close(out, z.amax(1) - rest.flatten(1).mean(1)[z.argmax(1)]):
+        raise Wrong("the mean runs along the classes: take it over the images of the background, `.mean(0)`, one number a class.")
+    if close(out, z.amax(1) - 3 * resting[z.argmax(1)]):
+        raise Wrong("this takes away the sum over the background, not the mean.")
     if close(out, wanted / 3):
         raise Wrong("this is the mean over the pixels: wanted is the sum.")
-    if close(out, z.softmax(1).amax(1) - rest.flatten(1).softmax(1).mean(0)[z.argmax(1)]) or close(out, z.softmax(1).amax(1)):
+    if close(out, z.softmax(1).amax(1) - rest.flatten(1).softmax(1).mean(0)[z.argmax(1)]) or close(out, z.softmax(1).amax(1)) \
+            or close(out, z.log_softmax(1).amax(1) - rest.flatten(1).log_softmax(1).mean(0)[z.argmax(1)]):
         raise Wrong("there is a softmax: evidence is counted in logits.")
     if not close(out, wanted):
-        raise Wrong("with the logits of the image (1, 2.5, 2) and mean logits (3, 0.5, -0.2) of the background the evidence is 2.5 - 0.5 = 2.")
+        raise Wrong("with the logits of the image (1, 2.5, 2) and mean logits (3, 1.5, -0.2) of the background the evidence is 2.5 - 1.5 = 1.")
+    z, rested = x.flatten(1).square(), rest.flatten(1).square().mean(0)
+    if not close(evidence(Squares(), x, rest), z.amax(1) - rested[z.argmax(1)]):
+        raise Wrong("right for a linear network only. Is it the logit of the mean image? Take the mean of the *logits* of the background.")
     return "one forward pass, and the noise of the draws is gone. So the detector looks at a logit."
 
 # %%
@@ -601,27 +702,39 @@ check("8.10", auc)
 # %% check="8.10"
 def check(auc):
     arguments(auc, "clean", "attacked")
-    clean, attacked = torch.tensor([5.0, 3.0, 4.0, 1.0]), torch.tensor([6.0, 3.0, 2.0, 3.0, 0.0])
-    wanted = (4 + 2 + 4 + 1 + 2 * 0.5) / 20
-    out = auc(clean, attacked)
-    if isinstance(out, torch.Tensor) and out.numel() == 1:
-        out = out.item()
+    clean, attacked = torch.tensor([4.5, 4.0, 6.0, 5.0, 1.0, 0.5, 5.5]), torch.tensor([6.0, 5.5, 2.0, 0.0, 3.0, 1.0])
+    higher, equal, pairs = 23, 3, 42
+    wanted, before = (higher + equal / 2) / pairs, (clean.clone(), attacked.clone())
+
+    def number(out):
+        """One number of torch or numpy as Python's own; anything else as it came."""
+        return out.item() if hasattr(out, "item") and math.prod(getattr(out, "shape", (0,))) == 1 else out
+    out = number(auc(clean, attacked))
     if not isinstance(out, float):
         raise WrongType(f"wanted a float, but `{type(out).__name__}` came." + (" Is there a `return`?" if out is None else " `.mean().item()`"))
-    if abs(out - (1 - wanted)) < 1e-6:
-        raise Wrong("the wrong way round: count pairs in which the *clean* image has the higher score.")
-    if abs(out - 11 / 20) < 1e-6:
-        raise Wrong("pairs with equal scores are lost: count each half.")
-    if abs(out - 13 / 20) < 1e-6:
-        raise Wrong("pairs with equal scores count fully: count each half.")
-    if abs(out - 100 * wanted) < 1e-4 or abs(out - 20 * wanted) < 1e-4:
-        raise Wrong("a percentage or a count: wanted is a share, 0 to 1.")
-    if abs(out - 1 / 4) < 1e-6 or abs(out - 1.5 / 4) < 1e-6:
-        raise Wrong("image is compared with image, the first with the first: compare every clean one with every attacked one.")
-    if abs(out - (clean > attacked.mean()).float().mean().item()) < 1e-6 or abs(out - (attacked < clean.mean()).float().mean().item()) < 1e-6:
-        raise Wrong("one side is compared with the other's mean: the AUC compares every pair.")
-    if abs(out - wanted) > 1e-6:
-        raise Wrong(f"of these 20 pairs the clean one is higher in 11 and equal in 2: 0.6, but {out:.3f} came.")
+    untouched((clean, before[0]), (attacked, before[1]), what="tensors")
+    one_side = [(clean > side(attacked)).float().mean().item() for side in (torch.mean, torch.median)] + [(side(clean) > attacked).float().mean().item() for side in (torch.mean, torch.median)]
+    middle, first = (clean.mean() + attacked.mean()) / 2, clean[:6]
+    known = {
+        "the wrong way round: count pairs in which the *clean* image has the higher score.": [1 - wanted],
+        "the wrong way round, and pairs with equal scores are lost: count those in which the *clean* image is higher, and each tie half.": [(pairs - higher - equal) / pairs],
+        "pairs with equal scores are lost: count each half.": [higher / pairs],
+        "pairs with equal scores count fully: count each half.": [(higher + equal) / pairs],
+        "a percentage or a count: wanted is a share, 0 to 1.": [100 * wanted, pairs * wanted, len(clean) * wanted, len(attacked) * wanted],
+        "this is the share of pairs higher minus lower, from -1 to 1: count only those higher, and ties half.": [2 * wanted - 1],
+        "image is compared with image, the first with the first: compare every clean one with every attacked one.":
+            [(first > attacked).float().mean().item(), (first >= attacked).float().mean().item()],
+        "one side is compared with the other's mean or median: the AUC compares every pair.": one_side,
+        "this is what one threshold gets right: the AUC compares every pair, without any threshold.": [((clean > middle).float().mean() + (attacked < middle).float().mean()).item() / 2],
+        "this is how far apart the two are in the mean, in logits: count *in how many pairs* the clean one is higher.": [(clean.mean() - attacked.mean()).item()],
+    }
+    for words, values in known.items():
+        if any(abs(out - value) < 1e-5 * max(1, abs(value)) for value in values):
+            raise Wrong(words)
+    if abs(out - wanted) > 1e-5:
+        raise Wrong(f"of these {pairs} pairs the clean one is higher in {higher} and equal in {equal}: {wanted:.3f}, but {out:.3f} came.")
+    if abs(number(auc(attacked - 3, clean)) - (attacked[:, None] - 3 > clean).float().mean().item()) > 1e-5:
+        raise Wrong("never below 0.5 here: where attacked images have more evidence the AUC *is* below 0.5. Do not turn it round.")
     return "0.5 says nothing, 1 everything; and below 0.5 a detector that calls *more* evidence an attack would do better."
 
 # %%
@@ -682,8 +795,22 @@ def check(steered):
     ce = torch.tensor([math.log(sum(map(math.exp, row))) - row[c] for row, c in zip(z.tolist(), t.tolist())])
     gap = torch.tensor([-0.5, 2.5, 2.0]) - 1.5      # evidence for the target, minus what is wanted
     out = tensor(steered(z, t, resting, 1.5, 0.3), ce, "the loss")
-    untouched((z, before))
+    untouched((z, before), (t, torch.tensor([1, 1, 0])), (resting, torch.tensor([-1.0, 0.5, 2.0])), what="tensors")
+    mine, total = z.gather(1, t[:, None])[:, 0], ce + 0.3 * gap ** 2
     known = {
+        "the cross-entropy is averaged or summed over the batch: each image's own cross-entropy, `reduction=\"none\"`.": torch.stack([ce.mean() + 0.3 * gap ** 2, ce.sum() + 0.3 * gap ** 2]),
+        "the distance is averaged or summed over the batch: each image's own distance.": torch.stack([ce + 0.3 * (gap ** 2).mean(), ce + 0.3 * (gap ** 2).sum()]),
+        "`weight` belongs to the evidence, not to the cross-entropy.": 0.3 * ce + gap ** 2,
+        "`weight` belongs to the evidence alone, not to both.": 0.3 * total,
+        "the two are multiplied: add them.": 0.3 * ce * gap ** 2,
+        "there is a softmax before the cross-entropy: `F.cross_entropy` takes logits.": F.cross_entropy(z.softmax(1), t, reduction="none") + 0.3 * gap ** 2,
+        "evidence is counted in logits: no softmax.": ce + 0.3 * (z.softmax(1).gather(1, t[:, None])[:, 0] - resting[t] - 1.5) ** 2,
+        "only too much evidence is punished: too little gives an attack away, too. Square the distance, whatever its sign.": ce + 0.3 * gap.clamp(min=0) ** 2,
+        "only too little evidence is punished: a defender may stop too much, too. Square the distance, whatever its sign.": ce + 0.3 * gap.clamp(max=0) ** 2,
+        "`resting` is added instead of taken away.": ce + 0.3 * (mine + resting[t] - 1.5) ** 2,
+        "`wanted` is added instead of taken away.": ce + 0.3 * (gap + 3) ** 2,
+        "`resting` is averaged over all classes: take the target's.": ce + 0.3 * (mine - resting.mean() - 1.5) ** 2,
+        "the cross-entropy is that of the plain logits, without `resting`: this is what the network will say.": F.cross_entropy(z - resting, t, reduction="none") + 0.3 * gap ** 2,
         "the cross-entropy is missing: the target must still be reached.": 0.3 * gap ** 2,
         "the evidence is missing: this is the plain attack.": ce,
         "the two are subtracted: an attacker *lowers* this loss, so being far from `wanted` must raise it.": ce - 0.3 * gap ** 2,
@@ -698,9 +825,9 @@ def check(steered):
         "the weight is squared, too.": ce + (0.3 * gap) ** 2,
     }
     for words, value in known.items():
-        if close(out, value):
+        if any(close(out, one) for one in (value if value.ndim == 2 else [value])):
             raise Wrong(words)
-    if not close(out, ce + 0.3 * gap ** 2):
+    if not close(out, total):
         raise Wrong("for logits (0, 3, -1), target 1, resting logits (-1, 0.5, 2) and wanted 1.5 the evidence is 2.5, one more than wanted: cross-entropy plus `weight`.")
     z = z.clone().requires_grad_()
     loss = steered(z, t, resting, 1.5, 0.3)
