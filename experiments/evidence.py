@@ -9,9 +9,8 @@ completeness. That exact value is used for every row; for some the map was drawn
 random        a target drawn from all classes         at once     the same, but the attack stops as soon as it succeeds
 choice k      the network's own k-th choice for the picture (2: what it would say next)
 adaptive      a random target by an attacker who also steers the evidence to the median of clean pictures
+pairs, grid   single pictures: named ones on their way to named classes, and one over a grid of eps
 """
-import json
-import re
 import time
 from pathlib import Path
 
@@ -23,12 +22,14 @@ from helpers._files import whole
 from helpers.attribution import expected_gradients
 from helpers.plots import show_image, verdict
 
+from .rows import rows_into
+
 ROOT = Path(__file__).parent.parent / "results"
 RESULTS, FIGURE = ROOT / "evidence.json", ROOT / "evidence.png"
 NETWORK, PICTURES, BACKGROUND = "mobilenet_v2", 80, 20
 EPS, STEPS, STEP = 4 / 255, 10, 1 / 255
 SAMPLES, DRAWN = 10, ("clean", "random", "choice 2")        # of the map, and the rows for which it is drawn
-ROWS = ("clean", "random", "at once", "choice 2", "choice 10", "choice 100", "adaptive")
+ROWS = ("random", "at once", "choice 2", "choice 10", "choice 100", "adaptive")
 PAIRS = (("African elephant", "ping-pong ball"), ("ambulance", "sleeping bag"), ("zebra", "burrito"), ("forklift", "gas pump"),
          ("African elephant", "Indian elephant"), ("grey fox", "coyote"), ("mixing bowl", "soup bowl"), ("moving van", "minivan"))
 GRID = tuple(n / 255 for n in (0.25, 0.5, 1, 2, 4, 8, 16))
@@ -64,7 +65,7 @@ def attacked(model, images, targets, kind="random", eps=None, steps=STEPS, loss=
 
 
 def row_of(kind, model, some, logits, resting, background, clean):
-    began, row = time.process_time(), {"what": kind}
+    began, row = time.process_time(), {}
     images, hit = some.images, torch.ones(len(some), dtype=torch.bool)
     if kind != "clean":
         targets = targets_of(kind, logits, some.labels)
@@ -97,28 +98,36 @@ def judged(clean, row):
     return out | {"threshold": round(threshold, 3), **measure.errors(second, theirs[tested[1]], threshold)}
 
 
-def pairs_and_grid(model, some, resting, classes, background):
-    """Named pictures on their way to named classes, and one picture over a grid of eps; and the figure of their evidence."""
-    index = {name.lower(): i for i, name in enumerate(classes)}
-    rows, panels = [], []
+def picture_and_goal(some, source, target):
+    """The picture of class `source`, 1 x C x H x W, and the number of class `target`."""
+    index = {name.lower(): i for i, name in enumerate(some.classes)}
+    return some[some.labels == index[source.lower()]].images, torch.tensor([index[target.lower()]])
+
+
+def pairs(model, some, resting, background):
+    """Named pictures on their way to named classes; and the figure of the evidence of the first four."""
+    rows, panels, classes = [], [], some.classes
     for source, target in PAIRS:
-        image, goal = some[some.labels == index[source.lower()]].images, torch.tensor([index[target.lower()]])
+        image, goal = picture_and_goal(some, source, target)
         after = attacked(model, image, goal)
         both = torch.cat([image, after])
         logits = attacks.scores(model, both)
         strength = evidence(logits, resting).tolist()
         rows.append({"from": source, "to": target, "before": verdict(logits[0], classes), "after": verdict(logits[1], classes),
                      "evidence before": round(strength[0], 2), "evidence after": round(strength[1], 2)})
-        print(json.dumps(rows[-1]), flush=True)
         if len(panels) < 4:
             panels.append((both, expected_gradients(model, both, logits.argmax(1), background, n_samples=40, chunk=CHUNK), logits, strength))
-    image, goal = some[some.labels == index["african elephant"]].images, torch.tensor([index["ping-pong ball"]])
-    grid = []
+    draw(panels, classes)
+    return rows
+
+
+def grid(model, some):
+    """The first of the pairs over a grid of eps: what is said, and the probability of the target."""
+    rows, (image, goal) = [], picture_and_goal(some, *PAIRS[0])
     for eps in GRID:
         logits = attacks.scores(model, attacked(model, image, goal, eps=eps))
-        grid.append({"eps": round(eps, 5), "said": verdict(logits[0], classes), "of the target": round(logits[0].softmax(0)[goal].item(), 4)})
-    draw(panels, classes)
-    return rows, grid
+        rows.append({"eps": round(eps, 5), "said": verdict(logits[0], some.classes), "of the target": round(logits[0].softmax(0)[goal].item(), 4)})
+    return rows
 
 
 def coarse(one, size=16):
@@ -139,33 +148,20 @@ def draw(panels, classes):
         figure.savefig(part, format="png", dpi=72)
 
 
-def lines_of(table):
-    """JSON with each list of numbers on a line of its own."""
-    return re.sub(r"\n\s+(-?[\d.]+,?|\])(?=[\n,])", r" \1", json.dumps(table, indent=1)) + "\n"
-
-
 def main(file=RESULTS, network=NETWORK, rows=ROWS):
     model, every, background = models.load(f"imagenet/{network}"), data.load("imagenet200"), data.load("imagenet-samples").images[:BACKGROUND]
     resting, logits = attacks.scores(model, background, chunk=CHUNK).mean(0), attacks.scores(model, every.images, chunk=CHUNK)
     right = (logits.argmax(1) == every.labels).nonzero()[:, 0]
     chosen = right[torch.randperm(len(right), generator=torch.Generator().manual_seed(0))[:PICTURES]]
-    settled = {"network": network, "pictures": len(chosen), "eps": "4/255", "steps": STEPS, "samples of a map": SAMPLES}
-    there = json.loads(file.read_text()) if file.exists() else {}
-    there = there if {key: there.get(key) for key in settled} == settled else {}
-    done, more = there.get("rows", []), {key: there[key] for key in ("pairs", "grid") if key in there}
+    settings = {"network": network, "pictures": len(chosen), "right of 200": len(right), "eps": "4/255", "steps": STEPS, "samples of a map": SAMPLES}
 
-    def keep():
-        with whole(file) as part:
-            part.write_text(lines_of(settled | {"right of 200": len(right)} | more | {"rows": done}))
-    if "pairs" not in more:
-        more["pairs"], more["grid"] = pairs_and_grid(model, every, resting, every.classes, background)
-        keep()
-    for kind in rows:
-        if kind not in [row["what"] for row in done]:
-            clean = next((row for row in done if row["what"] == "clean"), None)
-            done.append(row_of(kind, model, every[chosen], logits[chosen], resting, background, clean))
-            print(kind, {key: value for key, value in done[-1].items() if not isinstance(value, list)}, flush=True)
-            keep()
+    def measured(what, clean=None):
+        if what in ("pairs", "grid"):
+            return {what: pairs(model, every, resting, background) if what == "pairs" else grid(model, every)}
+        return row_of(what, model, every[chosen], logits[chosen], resting, background, clean)
+    done = rows_into(file, settings, [{"what": what} for what in ("pairs", "grid", "clean")], measured)
+    clean = next(row for row in done if row["what"] == "clean")
+    return rows_into(file, settings, [{"what": what} for what in rows], lambda what: measured(what, clean))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,13 @@
 """The file of an experiment: a row for each thing measured, so that a run that was stopped goes on where it was."""
 import json
+import re
 
 from helpers._files import whole
+
+
+def lines_of(table):
+    """JSON with each list of numbers on one line."""
+    return re.sub(r"\n\s+(-?[\d.]+(?:e-?\d+)?,?|\])(?=[\n,])", r" \1", json.dumps(table, indent=1)) + "\n"
 
 
 def rows_into(file, settings, keys, row_of):
@@ -19,5 +25,5 @@ def rows_into(file, settings, keys, row_of):
         rows.append(key | row_of(**key))
         print(json.dumps(rows[-1]), flush=True)
         with whole(file) as part:
-            part.write_text(json.dumps(settings | {"rows": rows}, indent=1) + "\n")
+            part.write_text(lines_of(settings | {"rows": rows}))
     return rows

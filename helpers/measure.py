@@ -32,26 +32,28 @@ def interval(hits, n, z=1.96):
     return [round(max((middle + s * half) / (1 + z * z / n), 0.0), 4) for s in (-1, 1)]
 
 
-def auc(clean, attacked):
-    """The area under the ROC curve of a score that attacks lower: the share of all pairs (one clean image, one attacked) in which the clean one's is higher, ties half."""
-    clean, attacked = clean.double()[:, None], attacked.double()[None]
-    return ((clean > attacked).double() + 0.5 * (clean == attacked).double()).mean().item()
+def auc(high, low):
+    """How well a score tells two sets apart: the share of all pairs, one of `high` and one of `low`, in which the first one's is higher, ties half (the area
+    under the ROC curve). high: N scores, low: M scores. 1: always higher; 0.5: the score says nothing; NaN if one is empty."""
+    high, low = high.double().contiguous(), low.double().sort().values
+    below = torch.searchsorted(low, high) + torch.searchsorted(low, high, right=True)       # those below, and those below or equal
+    return (below.double().mean() / (2 * len(low))).item() if len(low) else float("nan")
 
 
-def auc_with_interval(clean, attacked, draws=1000):
-    """The AUC with its 95 % bootstrap interval (both sets drawn anew, with replacement) and the numbers of images."""
+def auc_with_interval(high, low, draws=1000):
+    """The AUC with its 95 % bootstrap interval (both sets drawn anew, with replacement) and the numbers of scores."""
     generator = torch.Generator().manual_seed(0)
-    drawn = torch.tensor([auc(*(s[torch.randint(len(s), (len(s),), generator=generator)] for s in (clean, attacked))) for _ in range(draws)])
-    return {"auc": round(auc(clean, attacked), 3), "interval": [round(q, 3) for q in drawn.quantile(torch.tensor([0.025, 0.975])).tolist()],
-            "n": [len(clean), len(attacked)]}
+    drawn = torch.tensor([auc(*(s[torch.randint(len(s), (len(s),), generator=generator)] for s in (high, low))) for _ in range(draws)])
+    return {"auc": round(auc(high, low), 3), "interval": [round(q, 3) for q in drawn.quantile(torch.tensor([0.025, 0.975])).tolist()],
+            "n": [len(high), len(low)]}
 
 
 def best_threshold(clean, attacked):
     """The score below which an image is called attacked, for the least sum of both error rates (halfway between two scores that occur)."""
     values = torch.cat([clean, attacked]).unique()
     between = torch.cat([values[:1] - 1, (values[1:] + values[:-1]) / 2, values[-1:] + 1])
-    wrong = (clean[:, None] < between).double().mean(0) + (attacked[:, None] >= between).double().mean(0)
-    return between[wrong.argmin()].item()
+    stopped = [torch.searchsorted(scores.sort().values, between).double() / len(scores) for scores in (clean, attacked)]
+    return between[(stopped[0] - stopped[1]).argmin()].item()
 
 
 def errors(clean, attacked, threshold):

@@ -130,6 +130,10 @@ def test_a_detector_is_measured():
     found = measure.auc_with_interval(clean, attacked)
     assert found["auc"] == 0.6 and found["interval"][0] < 0.6 < found["interval"][1] and found["n"] == [4, 5]
     assert measure.auc_with_interval(clean, attacked) == found
+    many, others = torch.randint(0, 9, (60,), generator=torch.Generator().manual_seed(0)), torch.randint(2, 12, (80,), generator=torch.Generator().manual_seed(1))
+    pairs = many[:, None] - others
+    assert measure.auc(many, others) == pytest.approx(((pairs > 0).double() + 0.5 * (pairs == 0)).mean().item())
+    assert measure.auc(others, many) == pytest.approx(1 - measure.auc(many, others)) and math.isnan(measure.auc(many, others[:0])) and math.isnan(measure.auc(many[:0], others))
     assert measure.errors(clean, attacked, 3.5) == {"false alarms": measure.share(2, 4), "misses": measure.share(1, 5)}
     apart = measure.best_threshold(torch.tensor([4.0, 5.0, 9.0]), torch.tensor([1.0, 2.0]))
     assert apart == 3.0

@@ -511,6 +511,8 @@ def test_the_dashboard_shows_each_epoch_and_its_training_ends_with_it():
 def test_the_grid_is_targeted_pgd_at_each_eps(digits, cnn):
     moved = attacks.pgd(cnn, digits.images[:1], torch.tensor([3]), eps=0.2, norm="linf", steps=10, step_size=0.05, targeted=True, keep="last")
     assert f"at eps 0.2 it says {plots.verdicts(cnn, moved, digits.classes)[0]}" in evidence.eps_picture(image=0, target="3").words
+    assert "long (the image is black)" in evidence.eps_picture(image=torch.zeros(1, 1, 28, 28)).words
+    assert "After 1 step towards" in evidence.eps_picture(image=0, steps=1).words
 
 
 def test_the_switchboard_reckons_with_the_pieces_that_are_on(digits, cnn):

@@ -34,15 +34,17 @@ def eps_picture(image=0, network="standard", target="3", steps=10):
     for ax, one, title, row in zip(axes, torch.cat([x, moved]), ("as it is", *(f"eps {eps:g}" for eps in EPS)), logits):
         show_image(ax, one, title)
         ax.text(0.5, -0.06, verdict(row, digits().classes), transform=ax.transAxes, ha="center", va="top", fontsize=9)
-    sure, seen = logits.softmax(1)[:, int(target)], (moved - x).flatten(1).norm(dim=1) / x.norm().clamp_min(1e-6)
+    sure, length = logits.softmax(1)[:, int(target)], (moved - x).flatten(1).norm(dim=1)
+    seen = length / (x.norm() or length.max())      # a black picture has no length to compare with
     ax = figure.add_axes([0.06, 0.13, 0.92, 0.26])
     ax.plot([0, *EPS], sure.tolist(), "o-", color=ATTACKED, markersize=4, label=f"probability of {target}")
-    ax.plot([0, *EPS], [0, *seen.tolist()], "s--", color="0.4", markersize=4, label="length of the change, of the image's")
+    ax.plot([0, *EPS], [0, *seen.tolist()], "s--", color="0.4", markersize=4, label="length of the change, as a share of the image's" if x.any() else "length of the change, as a share of the largest")
     ax.set(ylim=(-0.05, max(1.05, seen.max().item() + 0.05)), xlabel="eps (largest pixel change)")
     ax.legend(fontsize=8, loc="lower right", bbox_to_anchor=(1, 0.97), ncols=2, frameon=False)
     first = next((f"from eps {eps:g} on" if eps else "as it is" for eps, row in zip((0, *EPS), logits) if row.argmax() == int(target)), "at no eps of the grid")
-    return Picture(figure, f"The {network} network reads {name} as {verdict(logits[0], digits().classes)}. After {steps} steps towards {target} it says {target} {first}; "
-                           f"at eps 0.2 it says {verdict(logits[4], digits().classes)}, and the change is {seen[3]:.2f} times as long as the image.")
+    return Picture(figure, f"The {network} network reads {name} as {verdict(logits[0], digits().classes)}. After {steps} step{'s' * (steps > 1)} towards {target} it says {target} {first}; "
+                           f"at eps 0.2 it says {verdict(logits[4], digits().classes)}, and the change is "
+                           + (f"{seen[3]:.2f} times as long as the image." if x.any() else f"{length[3]:.2f} long (the image is black)."))
 
 
 def eps_explorer():
@@ -143,7 +145,7 @@ def switchboard_picture(image=0, on=(True,) * 9, network="standard", target="the
     axes[3].set_ylim(min(0, *(share.min().item() for share in shares.values())) * 1.1, limit * 1.5)
     axes[3].legend(fontsize=8, loc="upper left", ncols=3, columnspacing=1, handlelength=1.2)
     off = ", ".join(str(i + 1) for i, there in enumerate(on) if not there) or "none"
-    return Picture(figure, f"The {network} network, {name} pieces off: {off}. The probability of {label} is {100 * probability[1]:.0f} % (whole image: {100 * probability[0]:.0f} %); exact shares of pieces 1 to 9: "
+    return Picture(figure, f"The {network} network on {name} with pieces off: {off}. The probability of {label} is {100 * probability[1]:.0f} % (whole image: {100 * probability[0]:.0f} %); exact shares of pieces 1 to 9: "
                            + ", ".join(map(_short, exact)) + ".")
 
 

@@ -22,8 +22,9 @@ networks = {"standard": models.load("mnist5k/standard"), "robust": models.load("
 model, background = networks["standard"], digits.images[:100]
 samples, colour = data.load("cifar10-samples"), models.load("cifar10/standard")
 file = Path("../results/evidence.json")
-imagenet = json.loads(file.read_text()) if file.exists() else {}
-if not imagenet:
+imagenet = json.loads(file.read_text()) if file.exists() else {"rows": []}
+found_by = {row["what"]: row for row in imagenet["rows"]}
+if not found_by:
     print("python -m experiments.evidence has not been run yet: there are no figures for ImageNet to show.")
 
 # %% [markdown]
@@ -32,7 +33,7 @@ if not imagenet:
 # see that something was done? First ImageNet (MobileNetV2, an elephant, ten steps or what $\epsilon$ needs; sizes in 255ths of the range), measured by `python -m experiments.evidence`:
 
 # %%
-for row in imagenet.get("grid", []):
+for row in found_by.get("grid", {"grid": []})["grid"]:
     print(f"eps {255 * row['eps']:5.2f}/255: {row['said']:<26} ping-pong ball {100 * row['of the target']:6.2f} %")
 ship, frog = samples[1:2], torch.tensor([6])
 sizes = (0.25, 0.5, 1, 2, 4, 8)
@@ -71,7 +72,8 @@ print(f"20 steps of 0.02 with eps 0.1 meant, but never back into the box: the la
 assert (loose - right.images[:50]).abs().max() > 0.3 and lines["target reached (%)"][-1] > 95
 
 # %% [markdown]
-# In colour the network is sure of the wrong class long before we see a thing; on black paper the change is visible as soon as it works. The last line is the article's loop. It never comes back into the box, so its $\epsilon$ limits nothing.
+# In colour both networks are sure of the wrong class at 4/255, where one must look closely to see that anything was done; on black paper the change shows as soon as it works: where most digits reach their target, it is a
+# third of the image's length or more. The last line printed is the article's loop. It never comes back into the box, so its $\epsilon$ limits nothing.
 
 # %%
 from helpers.widgets import eps_explorer
@@ -108,7 +110,7 @@ for game, shares in zip(games, exact):
 print("on each, the shares sum to the logit of the whole image minus that of black paper")
 
 # %% [markdown]
-# Superpixels of a digit are a poor game: the stroke is one piece and takes nearly all. With twelve squares the stroke is cut, and the pieces need each other:
+# Superpixels of a digit are a poor game: on most of these the stroke is one piece and takes nearly all. With twelve squares the stroke is cut, and the pieces need each other:
 
 # %%
 cuts = [4 * (torch.arange(28) * 3 // 28)[:, None] + torch.arange(28) * 4 // 28] * 8
@@ -188,7 +190,9 @@ switchboard_explorer()
 
 # %% [markdown]
 # ## SHAP with gradients
-# For single pixels: expected gradients, integrated gradients (unit 02) averaged over baselines that are real images. shap's `GradientExplainer` estimates the same. Are they the same? As much as shap is the same as itself with other draws. (The times are of one run on one machine.)
+# For single pixels: expected gradients, integrated gradients (unit 02) averaged over baselines that are real images. shap's `GradientExplainer` estimates the same. **Are they the same?** As much as shap is the same as itself with other draws.
+#
+# What is a fair race? Both draw at random, so both are off by some noise. How much is known without any truth but the network's own: each map should sum to the logit minus the background's mean. (The times are of one run on one machine.)
 
 # %%
 import time
@@ -196,21 +200,29 @@ import time
 import shap
 
 few = eight[:4]
-began = time.perf_counter()
-theirs, again = (torch.as_tensor(shap.GradientExplainer(model, background).shap_values(few.images, nsamples=200, rseed=seed)).movedim(-1, 1).float() for seed in (0, 1))
-middle = time.perf_counter()
-ours = expected_gradients(model, few.images, torch.arange(10).repeat(4, 1), background, n_samples=200)
-took = (middle - began) / 2, time.perf_counter() - middle
-gap = attacks.scores(model, few.images) - attacks.scores(model, background).mean(0)
-short = {name: (maps.flatten(2).sum(2) - gap).abs().mean().item() for name, maps in (("shap", theirs), ("ours", ours))}
-print(f"correlation of the maps: shap and ours {alike(theirs, ours):.3f}, shap and shap with other draws {alike(theirs, again):.3f}")
-print(f"mean distance of a map's sum from the logit minus the background's: shap {short['shap']:.2f}, ours {short['ours']:.2f} (its draws are spread evenly)")
-print(f"shap took {took[0]:.2f} s, ours {took[1]:.2f} s: {took[0] / took[1]:.1f} times as long")
-assert alike(theirs, ours) > alike(theirs, again) - 0.02
-shap.image_plot([theirs[:2, c].permute(0, 2, 3, 1).numpy() for c in (0, 1, 2, 3)], few.images[:2].permute(0, 2, 3, 1).numpy(), labels=[["0", "1", "2", "3"]] * 2)
+every_class, gap = torch.arange(10).repeat(4, 1), attacks.scores(model, few.images) - attacks.scores(model, background).mean(0)
+
+
+def of_shap(seed):
+    return torch.as_tensor(shap.GradientExplainer(model, background).shap_values(few.images, nsamples=200, rseed=seed)).movedim(-1, 1).float()
+
+
+runs, race = {"shap, 200 draws": lambda: of_shap(0), "shap, 200 others": lambda: of_shap(1)}, {}
+runs |= {f"ours, {n} draws": lambda n=n: expected_gradients(model, few.images, every_class, background, n_samples=n) for n in (200, 100)}
+for name, run in runs.items():
+    began = time.perf_counter()
+    maps = run()
+    race[name] = maps, time.perf_counter() - began, (maps.flatten(2).sum(2) - gap).abs().mean().item()
+theirs, slow, noise = race["shap, 200 draws"]
+for name, (maps, took, off) in race.items():
+    print(f"{name:<16} correlation with shap's first {alike(maps, theirs):.3f}; off the sum by {off:.2f} in the mean; {took:.2f} s, {slow / took:.1f} times as fast")
+ours, quick, off = race["ours, 100 draws"]
+assert alike(theirs, ours) > alike(theirs, race["shap, 200 others"][0]) - 0.02 and off < noise and quick < slow / 2
+shap.image_plot([theirs[:2, c].permute(0, 2, 3, 1).numpy() for c in (0, 1, 2, 3)], few.images[:2].permute(0, 2, 3, 1).numpy(), labels=[["0", "1", "2", "3"]] * 2, width=9)
 
 # %% [markdown]
-# That was shap's own picture: one row a digit, one column a class, red speaks for it and blue against.
+# That was shap's own picture: one row a digit, one column a class, red speaks for it and blue against. The maps are the same within shap's own noise. Ours makes one forward pass for all ten classes, and spreads its draws evenly
+# over the background and the lines, so that half as many draws are closer to the truth: that is where the time goes.
 #
 # `GradientExplainer` also explains an *inner layer*. There, too, the shares should sum to the logit minus the background's mean. **Do they?** After the first convolution:
 
@@ -265,7 +277,7 @@ plots.show(blocks, [f"evidence {value:.1f}" for value in sums], columns=8, signe
 # ![Four ImageNet pictures, clean and attacked, each with its evidence](../results/evidence.png)
 
 # %%
-for row in imagenet.get("pairs", []):
+for row in found_by.get("pairs", {"pairs": []})["pairs"]:
     print(f"{row['from']:<17} to {row['to']:<15} {row['before']:<24} evidence {row['evidence before']:5.1f}   then {row['after']:<24} evidence {row['evidence after']:5.1f}")
     assert row["evidence after"] > row["evidence before"]
 
@@ -302,14 +314,15 @@ for ax, (name, keep) in zip(axes, (("stops at once", "first"), ("all 20 steps", 
     bins = torch.linspace(0, 32, 33).tolist()
     ax.hist(clean.tolist(), bins, color=plots.CLEAN, alpha=0.65, label="clean")
     ax.hist(values.tolist(), bins, color=plots.ATTACKED, alpha=0.65, hatch="//", label="attacked")
-    ax.set(xlabel="evidence (logits)", ylim=(0, 48))
+    ax.set(xlabel="evidence (logits)", ylabel="digits", ylim=(0, 50))
     ax.set_title(f"{name}: {len(values)} of {len(hit)} reached", fontsize=9)
     ax.legend(fontsize=8)
     levels = torch.cat([clean, values]).unique()
     axes[2].plot([(clean < level).float().mean() for level in levels], [(values < level).float().mean() for level in levels], "-" if keep == "first" else "--", label=name)
     threshold = measure.best_threshold(clean[half], evidence(model, moved[hit & half]))
     rates, area = measure.errors(clean[~half], evidence(model, moved[hit & ~half]), threshold), measure.auc_with_interval(clean, values)
-    print(f"{name}: AUC {area['auc']:.2f} ({area['interval'][0]:.2f} to {area['interval'][1]:.2f}); threshold {threshold:.1f} from one half, on the other it stops {100 * rates['false alarms']['share']:.0f} % of clean digits "
+    sure = [attacks.scores(model, images).softmax(1).amax(1) for images in (right.images, moved[hit])]
+    print(f"{name}: AUC {area['auc']:.2f} ({area['interval'][0]:.2f} to {area['interval'][1]:.2f}), of the plain confidence {measure.auc(*sure):.2f}; threshold {threshold:.1f} from one half, on the other it stops {100 * rates['false alarms']['share']:.0f} % of clean digits "
           f"and lets {100 * rates['misses']['share']:.0f} % of attacked ones pass")
 axes[2].plot([0, 1], [0, 1], "k:")
 axes[2].set(xlabel="clean stopped", ylabel="attacked stopped")
@@ -318,7 +331,7 @@ plt.show()
 assert measure.auc(clean, runs["stops at once"]) > 0.9 > 0.82 > measure.auc(clean, runs["all 20 steps"])
 
 # %% [markdown]
-# The article's gap is there, if the attack stops at the first success: then the prediction has only just changed, and its logit is low. (The plain confidence of the softmax says the same.) Let the attack run, and the gap closes. As a function of the number of steps:
+# The article's gap is there, if the attack stops at the first success: then the prediction has only just changed, and its logit is low. (The plain confidence of the softmax says it as well.) Let the attack run, and the gap shrinks. As a function of the number of steps, for three sizes:
 
 # %%
 counts, fading = (2, 4, 6, 10, 15, 20, 30, 40), {}
@@ -335,10 +348,10 @@ figure, ax = plt.subplots(figsize=(6.4, 3), layout="constrained")
 plots.curves(ax, counts, fading, "steps of 0.02", "AUC of those that reached it")
 ax.axhline(0.5, color="k", linestyle=":")
 plt.show()
-assert fading["eps 0.3"][-1] < 0.55
+assert fading["eps 0.3"][-1] < 0.55 and fading["eps 0.15"][-1] > 0.75
 
 # %% [markdown]
-# At 0.5 the evidence says nothing; below it attacked images have *more* than clean ones. The detector measures how far the attacker went.
+# At 0.5 the evidence says nothing; below it attacked images have *more* than clean ones. With 0.15 there is little room, and the gap stays; with 0.3 it closes and turns round. The detector measures how far the attacker went.
 #
 # ## Similar targets
 # An African elephant already has much of what makes an Indian one. How close a target is we let the network say itself: the mean probability that it gives class $j$ for training digits of class $i$. From the nearest target (1) to the farthest (9):
@@ -365,7 +378,7 @@ assert near[0]["auc"] < near[8]["auc"] - 0.05
 # %% [markdown]
 # ## An attacker who knows
 # Add the detector's score to the loss: reach the target, *and* have the evidence of a clean image (the upper quartile: sure, but not suspiciously so). As the evidence is a logit, that costs one line: $\text{CE}(z, t) + \lambda\,(z_t - \bar z_t - E_\text{wanted})^2$. The threshold is chosen once, on one half of the digits, against the plain attack
-# of 0.2. The last column is a defender who answers by stopping what has *too much* evidence as well: everything outside the middle 90 % of clean digits.
+# of 0.2. *Similar* is what the network itself would say in second place for that very digit (nearer than the class's nearest, above). The last column is a defender who answers by stopping what has *too much* evidence as well: everything outside the middle 90 % of clean digits.
 
 # %%
 def steered(network_resting, wanted, weight=1.0):
@@ -392,33 +405,33 @@ assert digits_table[0.3, "adaptive"][1] > 0.9 and digits_table[0.2, "adaptive"][
 
 # %% [markdown]
 # At 0.2, where the attack only just works, steering costs it some targets, and the detector keeps a part. At 0.3 the plain attack already has as much evidence as clean digits have, or more; the one that knows puts it where it likes, and every
-# digit of it passes the two-sided detector. (All too near one value, one might object, and build the next detector on that; and the next attacker adds that to the loss.) What the defence had was the attacker's ignorance, or the attacker's lack of room.
+# digit of it, or nearly, passes the two-sided detector. (All too near one value, one might object, and build the next detector on that; and the next attacker adds that to the loss.) What the defence had was the attacker's ignorance, or the attacker's lack of room.
 #
 # ## The same on ImageNet
 # MobileNetV2, pictures that it reads correctly, all figures from `results/evidence.json`. *Choice k*: the target is what the network itself would say in k-th place for this picture; *adaptive*: steered to the clean pictures' median. *Drawn*: from maps, with the noise of their few draws.
 
 # %%
-if imagenet:
+if found_by:
     print(f"{imagenet['network']}, {imagenet['pictures']} pictures, eps {imagenet['eps']}, {imagenet['steps']} steps")
     print("target        reached   AUC of the evidence      of the confidence        of the drawn map         threshold: clean stopped, attacked pass   middle 90 %: attacked pass")
-    low, high = torch.tensor(next(row["evidence"] for row in imagenet["rows"] if row["what"] == "clean")).quantile(torch.tensor([0.05, 0.95]))
-for row in imagenet.get("rows", []):
-    if row["what"] != "clean":
+    low, high = torch.tensor(found_by["clean"]["evidence"]).quantile(torch.tensor([0.05, 0.95]))
+for row in imagenet["rows"]:
+    if "succeeds" in row:
         found = torch.tensor(row["evidence"])
         cells = [f"{row[key]['auc']:.2f} ({row[key]['interval'][0]:.2f} to {row[key]['interval'][1]:.2f})" if key in row else "-" for key in ("AUC of evidence", "AUC of confidence", "AUC of drawn")]
         print(f"{row['what']:<12} {100 * row['succeeds']['share']:>6.0f} %   " + "   ".join(f"{cell:<22}" for cell in cells) + f" {100 * row['false alarms']['share']:>8.0f} % {100 * row['misses']['share']:>14.0f} % {100 * ((found > low) & (found < high)).float().mean():>22.0f} %")
-by_name = {row["what"]: row for row in imagenet.get("rows", [])}
-if {"clean", "random", "at once", "choice 2", "adaptive"} <= by_name.keys():
+if {"clean", "random", "at once", "choice 2", "adaptive"} <= found_by.keys():
     figure, ax = plt.subplots(figsize=(7.5, 2.9), layout="constrained")
     bins = torch.linspace(0, 36, 37).tolist()
-    for name, colour_of, hatch in (("clean", plots.CLEAN, ""), ("at once", "#999999", ".."), ("random", plots.ATTACKED, "//"), ("adaptive", "#009e73", "\\\\")):
-        ax.hist(by_name[name]["evidence"], bins, color=colour_of, alpha=0.55, hatch=hatch, label=name)
+    for name, colour_of, hatch in (("at once", "#999999", ".."), ("random", plots.ATTACKED, "//"), ("adaptive", "#009e73", "\\\\")):
+        ax.hist(found_by[name]["evidence"], bins, color=colour_of, alpha=0.55, hatch=hatch, label=name)
+    ax.hist(found_by["clean"]["evidence"], bins, histtype="step", color=plots.CLEAN, linewidth=2.5, label="clean")
     ax.set(xlabel="evidence for the prediction (logits)", ylabel="pictures")
     ax.legend(fontsize=8)
     plt.show()
-    steady = torch.tensor(by_name["adaptive"]["evidence"])
-    assert ((steady > low) & (steady < high)).all() and by_name["choice 2"]["AUC of evidence"]["auc"] < by_name["random"]["AUC of evidence"]["auc"]
-    assert by_name["at once"]["AUC of evidence"]["auc"] > 0.85 and by_name["random"]["AUC of evidence"]["auc"] < 0.5
+    steady = torch.tensor(found_by["adaptive"]["evidence"])
+    assert ((steady > low) & (steady < high)).all() and found_by["choice 2"]["AUC of evidence"]["auc"] < found_by["random"]["AUC of evidence"]["auc"]
+    assert found_by["at once"]["AUC of evidence"]["auc"] > 0.85 and found_by["random"]["AUC of evidence"]["auc"] < 0.5
 
 # %% [markdown]
 # **The article's gap, with its error rate.** It saw lower means for attacked pictures, and gave no error rate: here it is. Stopped at the first success, an attack is found as the article says. Ten steps of 1/255 that all are taken leave attacked pictures with *more* evidence than clean ones, so
@@ -428,17 +441,21 @@ if {"clean", "random", "at once", "choice 2", "adaptive"} <= by_name.keys():
 # what an attacker would do who knows it.
 #
 # ## What does help
-# A network on which attacks seldom succeed (unit 06). The same attack on the robust network of digits, with the evidence in its own logits:
+# A network on which fewer attacks succeed (unit 06). The same attack on the robust network of digits, with the evidence in its own logits:
 
 # %%
-robust = networks["robust"]
+robust, held = networks["robust"], {}
 own = attacks.scores(robust, background).mean(0)
 mine = evidence(robust, right.images, own)
 for eps in (0.1, 0.2):
     for name, loss in (("plain", "cross_entropy"), ("adaptive", steered(own, mine.quantile(0.75)))):
         moved, hit = towards(robust, right, targets, eps, loss=loss)
-        found = measure.auc(mine, evidence(robust, moved[hit], own)) if hit.any() else float("nan")
-        print(f"robust, eps {eps}, {name:<9} {100 * hit.float().mean():.0f} % reached (standard network, plain: {lines['target reached (%)'][eps_grid.index(eps)]:.0f} %), AUC of those {found:.2f}")
+        found = held[eps, name] = hit.float().mean().item(), measure.auc(mine, evidence(robust, moved[hit], own))
+        print(f"robust, eps {eps}, {name:<9} {hit.sum():>3} of {len(hit)} reached, {100 * found[0]:.0f} % (standard network, plain: {lines['target reached (%)'][eps_grid.index(eps)]:.0f} %), AUC of those {found[1]:.2f}")
+assert held[0.1, "plain"][0] < 0.05 and held[0.2, "adaptive"][0] < held[0.2, "plain"][0] < 0.7 and held[0.2, "adaptive"][1] > 0.75
+
+# %% [markdown]
+# At 0.1 next to none succeed (an AUC of so few says little). At 0.2 half of them do; one who steers pays for it in targets, and the detector keeps most of its power: there is no room to hide in. So the network helps first, and only then the detector.
 
 # %%
 from helpers.widgets import detector_explorer
