@@ -12,6 +12,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
+from torch.nn.functional import cross_entropy
 
 from helpers import attacks, data, lime, measure, models, plots
 from helpers.attribution import expected_gradients
@@ -388,7 +389,7 @@ assert near[0]["auc"] < near[8]["auc"] - 0.05
 def steered(network_resting, wanted, weight=1.0):
     def loss(logits, goal):
         mine = logits.gather(1, goal[:, None])[:, 0] - network_resting[goal]
-        return attacks.log_odds(logits, goal) + weight * (mine - wanted).square()
+        return cross_entropy(logits, goal, reduction="none") + weight * (mine - wanted).square()
     return loss
 
 
@@ -412,7 +413,7 @@ assert digits_table[0.3, "adaptive"][1] > 0.9 and digits_table[0.2, "adaptive"][
 # digit of it, or nearly, passes the two-sided detector. (All too near one value, one might object, and build the next detector on that; and the next attacker adds that to the loss.) What the defence had was the attacker's ignorance, or the attacker's lack of room.
 #
 # ## The same on ImageNet
-# MobileNetV2, pictures that it reads correctly, all figures from `results/evidence.json`. *Choice k*: the target is what the network itself would say in k-th place for this picture; *adaptive*: steered to the clean pictures' median. *Drawn*: from maps, with the noise of their few draws.
+# MobileNetV2, pictures that it reads correctly, all figures from `results/evidence.json`. *Choice k*: the target is what the network itself would say in k-th place for this picture; *adaptive*: steered to the clean pictures' median (with log-odds in place of the cross-entropy). *Drawn*: from maps, with the noise of their few draws.
 
 # %%
 if found_by:

@@ -395,7 +395,7 @@ def check(fit):
 
 # %% [markdown]
 # Now three fits of the same digit. LIME's own weights, $\exp(-d^2 / 0.25^2)$ with the cosine distance $d$ to the whole image, on 200 coalitions drawn at random; and all coalitions, once with LIME's weights, once with those of **KernelSHAP**,
-# $\frac{K - 1}{\binom{K}{s}\, s\, (K - s)}$ for a coalition of $s$ pieces (Lundberg & Lee 2017). Theory says: the last one *is* Shapley's.
+# $\frac{K - 1}{\binom{K}{s}\, s\, (K - s)}$ for a coalition of $s$ pieces (Lundberg & Lee 2017; infinite for none and for all, where a million will do). Theory says: the last one *is* Shapley's.
 
 # %%
 segments, players, one = 3 * (torch.arange(28) * 3 // 28)[:, None] + torch.arange(28) * 3 // 28, 9, test.per_class(1)[2]
@@ -563,7 +563,7 @@ assert alike(theirs, ours) > alike(theirs, again) - 0.02
 shap.image_plot([theirs[:2, c].permute(0, 2, 3, 1).numpy() for c in (0, 1, 2, 3)], few.images[:2].permute(0, 2, 3, 1).numpy(), labels=[["0", "1", "2", "3"]] * 2, width=9)
 
 # %% [markdown]
-# shap's plot: red pixels speak for the class above, blue ones against it.
+# shap's plot: red pixels speak for the class above, blue ones against it. (`GradientExplainer` also explains inner layers. There its maps need a second look: the lecture takes it.)
 
 # %% [markdown] exercise="8.8" minutes=4 difficulty=1 core=true
 # ## The evidence, without the map
