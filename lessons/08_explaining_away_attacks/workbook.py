@@ -127,9 +127,8 @@ def check(iterated):
     if (far - x).abs().max() > 0.1 + 1e-5:
         raise Wrong(f"pixels moved by {(far - x).abs().max():.2f}, but eps is 0.1: after each step go back into the box around the *original* images. This is what the article's code leaves out.")
     edge = torch.full((2, 1, 4, 4), 0.99)
-    out = iterated(net, edge, goal[:2], 0.1, 0.03, 2)
-    if out.max() > 1 + 1e-6:
-        raise Wrong("the result leaves [0, 1]: clamp after each step.")
+    if any(out.max() > 1 + 1e-6 or out.min() < -1e-6 for out in (iterated(net, at, goal[:2], 0.1, 0.03, 2) for at in (edge, 1 - edge))):
+        raise Wrong("the result leaves [0, 1]: clamp after each step, at 0 and at 1.")
     if not close(far, x + 0.1 * way):
         raise Wrong("six steps of 0.03 should end at the border of the box, 0.1 away.")
     class Valley(nn.Module):
@@ -374,8 +373,8 @@ def check(fit):
     centred = torch.cat([torch.ones(40, 1).double() / root, on.double()], 1)
     if close(out, best(centred, bent, weights)[1:]):
         raise Wrong("the intercept's column of ones must be weighted like the others.")
-    if close(out, best(ones, bent, weights)[:-1]):
-        raise Wrong("the wrong one is cut off: if the column of ones comes first, the first of the K + 1 numbers is the intercept, `[1:]`.")
+    if close(out, best(ones, bent, weights)[:-1]) or close(out, best(ones, bent, weights)[[2, 3, 4, 0]]):
+        raise Wrong("the wrong one is cut off: if the column of ones comes first, the first of the K + 1 numbers is the intercept, `[1:]`; if it comes last, `[:-1]`.")
     if close(out, torch.linalg.lstsq(root * ones, root[:, 0] * bent[:, None]).solution[1:, 0]):
         raise Wrong("a row and a column: `root * values[:, None]` with a flat `root` is M x M. Both must be columns, `root[:, None]`.")
     if close(out, best(ones, bent, 1 / weights)[1:]):
@@ -790,7 +789,7 @@ check("8.12", steered)
 # %% check="8.12"
 def check(steered):
     arguments(steered, "logits", "targets", "resting", "wanted", "weight")
-    z, t = torch.tensor([[2.0, 0.0, 1.0], [0.0, 3.0, -1.0], [1.0, 1.0, 4.0]]), torch.tensor([1, 1, 0])
+    z, t = torch.tensor([[2.0, 0.0, 1.0], [0.0, 3.0, -1.0], [1.0, 0.5, 4.0]]), torch.tensor([1, 1, 0])
     resting, before = torch.tensor([-1.0, 0.5, 2.0]), z.clone()
     ce = torch.tensor([math.log(sum(map(math.exp, row))) - row[c] for row, c in zip(z.tolist(), t.tolist())])
     gap = torch.tensor([-0.5, 2.5, 2.0]) - 1.5      # evidence for the target, minus what is wanted
@@ -808,6 +807,10 @@ def check(steered):
         "only too much evidence is punished: too little gives an attack away, too. Square the distance, whatever its sign.": ce + 0.3 * gap.clamp(min=0) ** 2,
         "only too little evidence is punished: a defender may stop too much, too. Square the distance, whatever its sign.": ce + 0.3 * gap.clamp(max=0) ** 2,
         "`resting` is added instead of taken away.": ce + 0.3 * (mine + resting[t] - 1.5) ** 2,
+        "every image gets the first image's target: each has its own, `gather`.": ce + 0.3 * (z[:, 1] - resting[1] - 1.5) ** 2,
+        "there is a half too many: `weight` times the square.": ce + 0.15 * gap ** 2,
+        "the distances are summed over all classes: take the target's.": ce + 0.3 * (z - resting - 1.5).square().sum(1),
+        "this takes minus the probability: the cross-entropy is minus its *logarithm*.": 0.3 * gap ** 2 - z.softmax(1).gather(1, t[:, None])[:, 0],
         "`wanted` is added instead of taken away.": ce + 0.3 * (gap + 3) ** 2,
         "`resting` is averaged over all classes: take the target's.": ce + 0.3 * (mine - resting.mean() - 1.5) ** 2,
         "the cross-entropy is that of the plain logits, without `resting`: this is what the network will say.": F.cross_entropy(z - resting, t, reduction="none") + 0.3 * gap ** 2,

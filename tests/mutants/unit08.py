@@ -108,6 +108,11 @@ def iterated_in_range_only_at_the_end(model, images, targets, eps, step_size, st
     return descend(model, images, targets, eps, step_size, steps, box=False).clamp(0, 1)
 
 
+@wrong("8.1", "leaves [0, 1]")
+def iterated_clamped_at_1_only(model, images, targets, eps, step_size, steps):
+    return descend(model, images, targets, eps, step_size, steps, box=False).clamp(max=1)
+
+
 @wrong("8.1", "stops once the target is reached")
 def iterated_that_stops_at_once(model, images, targets, eps, step_size, steps):
     x = images.clone()
@@ -400,6 +405,12 @@ def fit_as_a_column(on, values, weights):
 @wrong("8.4", "the first of the K + 1")
 def fit_with_the_last_cut_off(on, values, weights):
     return normal(columns(on, values.dtype), values, weights)[:-1]
+
+
+@wrong("8.4", "the first of the K + 1")
+def fit_with_the_intercept_for_a_piece(on, values, weights):
+    found = normal(columns(on, values.dtype), values, weights)
+    return torch.cat([found[2:], found[:1]])
 
 
 @wrong("8.4", "the sign is turned")
@@ -998,3 +1009,24 @@ def steered_that_changes_the_logits(logits, targets, resting, wanted, weight):
 @wrong("8.12", "of the plain logits")
 def steered_with_the_loss_of_the_evidence(logits, targets, resting, wanted, weight):
     return F.cross_entropy(logits - resting, targets, reduction="none") + weight * parts(logits, targets, resting, wanted)[1] ** 2
+
+
+@wrong("8.12", "the first image's target")
+def steered_to_the_first_target(logits, targets, resting, wanted, weight):
+    return F.cross_entropy(logits, targets, reduction="none") + weight * (logits[:, targets[0]] - resting[targets[0]] - wanted) ** 2
+
+
+@wrong("8.12", "a half too many")
+def steered_by_half_the_square(logits, targets, resting, wanted, weight):
+    loss, gap = parts(logits, targets, resting, wanted)
+    return loss + weight * gap ** 2 / 2
+
+
+@wrong("8.12", "summed over all classes")
+def steered_everywhere(logits, targets, resting, wanted, weight):
+    return F.cross_entropy(logits, targets, reduction="none") + weight * (logits - resting - wanted).square().sum(1)
+
+
+@wrong("8.12", "minus its *logarithm*")
+def steered_by_minus_the_probability(logits, targets, resting, wanted, weight):
+    return -logits.softmax(1).gather(1, targets[:, None])[:, 0] + weight * parts(logits, targets, resting, wanted)[1] ** 2
