@@ -1,4 +1,6 @@
 """The experiment on evidence: its reckoning, on digits in place of ImageNet pictures."""
+import json
+
 import pytest
 import torch
 
@@ -48,3 +50,11 @@ def test_steering_pulls_the_evidence_to_what_is_wanted(case):
         far[loss] = (evidence.evidence(moved, resting) - wanted).abs().mean().item()
     plain, steered = far.values()
     assert steered < plain / 2
+
+
+def test_the_verdicts_follow_from_the_table():
+    rows = {row["what"]: row for row in json.loads(evidence.RESULTS.read_text())["rows"]}
+    assert set(rows) == {"pairs", "grid", "clean", *evidence.ROWS}
+    for kind in evidence.ROWS:
+        judged = evidence.judged(rows["clean"], rows[kind])
+        assert judged == {key: rows[kind][key] for key in judged}, kind
