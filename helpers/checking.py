@@ -36,11 +36,11 @@ def tensor(value, like, what="the result"):
     return value
 
 
-def untouched(*given):
-    """Raise Wrong if a tensor handed to the learner's code is not as it was; given: (tensor, copy) pairs."""
+def untouched(*given, what="images"):
+    """Raise Wrong if a tensor handed to the learner's code is not as it was; given: (tensor, copy) pairs; what: they are, in the plural."""
     for now, before in given:
         if not torch.equal(now, before):
-            raise Wrong("your code changes the images it was given. Work on a copy: `images.clone()`, and `a = a + b` instead of `a += b`.")
+            raise Wrong(f"your code changes the {what} it was given. Work on a copy: `{what if what == 'images' else 'a'}.clone()`, and `a = a + b` instead of `a += b`.")
         if now.requires_grad:
             raise Wrong("your code switches gradients on in the tensor it was given, and whoever uses it next will stumble. "
                         "Work on a copy: `images.clone().requires_grad_()`.")

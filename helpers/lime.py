@@ -1,4 +1,6 @@
 """LIME for images: superpixels, switched on and off, and a sparse linear fit (Ribeiro et al. 2016, arXiv:1602.04938)."""
+import math
+
 import numpy as np
 import torch
 
@@ -51,6 +53,44 @@ def lime_image(model, images, labels, *, segments=None, n_segments=50, n_samples
         weights = _sparse_fit(on.cpu().double().numpy(), torch.cat(values).cpu().double().numpy(), kernel_width, n_features, ridge)
         out[i] = torch.as_tensor(weights, dtype=images.dtype, device=images.device)[segments[i]]
     return out
+
+
+def coalitions(players):
+    """Who is in, for all 2^players coalitions: bool, 2^players x players; row number r holds the binary digits of r, the lowest first."""
+    return (torch.arange(2**players)[:, None] >> torch.arange(players) & 1).bool()
+
+
+def shapley_values(values):
+    """Shapley's shares (1953), exactly, of a game with K players from its value for each of the 2^K rows of `coalitions(K)`: K numbers of values' dtype."""
+    players = len(values).bit_length() - 1
+    if values.ndim != 1 or len(values) != 2**players:
+        raise ValueError(f"wanted the value of each of 2^K coalitions, but came as {tuple(values.shape)}.")
+    on = coalitions(players).to(values.device)
+    size = on.sum(1)
+    share = torch.tensor([1 / (players * math.comb(players - 1, s)) if s < players else 0.0 for s in range(players + 1)], dtype=values.dtype, device=values.device)[size]
+    out = torch.empty(players, dtype=values.dtype, device=values.device)
+    for i in range(players):
+        without = (~on[:, i]).nonzero()[:, 0]
+        out[i] = (share[without] * (values[without + 2**i] - values[without])).sum()
+    return out
+
+
+def shapley_weights(on, ends=1e6):
+    """The weights with which a linear fit to all coalitions gives Shapley's values (Lundberg & Lee 2017, arXiv:1705.07874); `ends` stands for infinity, at
+    none and all."""
+    players = on.shape[1]
+    weight = [ends if s in (0, players) else (players - 1) / (math.comb(players, s) * s * (players - s)) for s in range(players + 1)]
+    return torch.tensor(weight, dtype=torch.float64)[on.long().sum(1).cpu()]
+
+
+def lime_weights(on, kernel_width=0.25):
+    """LIME's weights: exp(-d^2 / kernel_width^2), d the cosine distance of a row to the row of ones."""
+    return torch.exp(-((1 - on.double().mean(1).sqrt()) / kernel_width) ** 2)
+
+
+def switched(image, segments, on, baseline=None):
+    """`image` (C x H x W) once for each row of `on` (M x K, bool), with the superpixels off where it is false: M x C x H x W. baseline: as in lime_image."""
+    return torch.where(on[:, segments][:, None], image, _covered(image, segments, on.shape[1], baseline))
 
 
 def _covered(image, segments, count, baseline):

@@ -33,12 +33,34 @@ def interval(hits, n, z=1.96):
 
 
 def auc(high, low):
-    """The area under the ROC curve: the share of all pairs (one of `high`, one of `low`) in which the first has the larger value, ties half.
+    """How well a score tells two sets apart: the share of all pairs, one of `high` and one of `low`, in which the first is larger, ties half (the area under the
+    ROC curve). 1: always larger; 0.5: the score says nothing; NaN if one set is empty.
 
-    high, low: N and M values, or N x D and M x D, of which each column is judged by itself. Returns a float64 tensor: one value, or D.
+    high, low: N and M scores, or N x D and M x D, of which each column is judged by itself. Returns a float64 tensor: one value, or D.
     """
     high, low = high.double().movedim(0, -1).contiguous(), low.double().movedim(0, -1).sort().values.contiguous()
     return (torch.searchsorted(low, high) + torch.searchsorted(low, high, right=True)).double().mean(-1) / (2 * low.shape[-1])
+
+
+def auc_with_interval(high, low, draws=1000):
+    """The AUC with its 95 % bootstrap interval (both sets drawn anew, with replacement) and the numbers of scores."""
+    generator = torch.Generator().manual_seed(0)
+    drawn = torch.stack([auc(*(s[torch.randint(len(s), (len(s),), generator=generator)] for s in (high, low))) for _ in range(draws)])
+    return {"auc": round(auc(high, low).item(), 3), "interval": [round(q, 3) for q in drawn.quantile(torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()],
+            "n": [len(high), len(low)]}
+
+
+def best_threshold(clean, attacked):
+    """The score below which an image is called attacked, for the least sum of both error rates (halfway between two scores that occur)."""
+    values = torch.cat([clean, attacked]).unique()
+    between = torch.cat([values[:1] - 1, (values[1:] + values[:-1]) / 2, values[-1:] + 1])
+    stopped = [torch.searchsorted(scores.sort().values, between).double() / len(scores) for scores in (clean, attacked)]
+    return between[(stopped[0] - stopped[1]).argmin()].item()
+
+
+def errors(clean, attacked, threshold):
+    """Both error rates of the detector: clean images that it stops (false alarms), attacked ones that it lets pass (misses)."""
+    return {"false alarms": share((clean < threshold).sum().item(), len(clean)), "misses": share((attacked >= threshold).sum().item(), len(attacked))}
 
 
 def sizes(recipe):

@@ -21,7 +21,7 @@ def show_image(ax, image, title="", signed=False, limit=None):
         ax.imshow(image[0], cmap="gray", vmin=0, vmax=1)
     else:
         ax.imshow(image.transpose(1, 2, 0).clip(0, 1))
-    ax.set_title(title, fontsize=9)
+    ax.set_title(title, fontsize=9, y=1.0)      # where it would be anyway; not looking for ticks above the image saves a fifth of the time
     ax.axis("off")
 
 

@@ -1,4 +1,6 @@
 """Every attribution against a closed form, and against captum, shap and lime."""
+import itertools
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,7 +11,7 @@ from torch import nn
 from helpers import attacks, attribution, models
 from helpers.checking import images as random_images
 from helpers.checking import linear
-from helpers.lime import lime_image, superpixels
+from helpers.lime import coalitions, lime_image, shapley_values, shapley_weights, superpixels, switched
 
 
 @pytest.fixture
@@ -215,11 +217,40 @@ def test_superpixels_cover_the_image(digits):
         assert segments.shape == image.shape[1:] and 10 < len(segments.unique()) <= 80 and segments.max() + 1 == len(segments.unique())
 
 
+def test_shapleys_values_are_the_mean_over_all_orders_of_arrival():
+    values, share = torch.randn(16, generator=torch.Generator().manual_seed(0)).double(), torch.zeros(4).double()
+    orders = list(itertools.permutations(range(4)))
+    for order in orders:
+        for k, i in enumerate(order):
+            share[i] += (values[sum(2**j for j in order[:k + 1])] - values[sum(2**j for j in order[:k])]) / len(orders)
+    assert torch.allclose(shapley_values(values), share, atol=1e-12)
+    assert coalitions(4)[6].tolist() == [False, True, True, False]
+    assert torch.equal(shapley_values(torch.tensor([1.0, 4.0])), torch.tensor([3.0]))
+
+
+def test_a_linear_fit_with_shapleys_weights_gives_shapleys_values():
+    values, on = torch.randn(32, generator=torch.Generator().manual_seed(1)).double(), coalitions(5)
+    root, rows = shapley_weights(on, 1e10).sqrt()[:, None], torch.cat([torch.ones(32, 1), on], 1).double()
+    assert torch.allclose(torch.linalg.lstsq(root * rows, root * values[:, None]).solution[1:, 0], shapley_values(values), atol=1e-5)
+
+
+def test_switched_off_pieces_show_their_mean_or_the_baseline(digits):
+    image = digits.images[0]
+    segments = superpixels(image, 12)
+    players = segments.max() + 1
+    on = torch.ones(2, players, dtype=torch.bool)
+    on[1, 2] = False
+    black, mean = switched(image, segments, on, 0.0), switched(image, segments, on)
+    assert torch.equal(black[0], image) and torch.equal(black[1][0, segments != 2], image[0, segments != 2]) and (black[1][0, segments == 2] == 0).all()
+    assert torch.allclose(mean[1][0, segments == 2], image[0, segments == 2].mean())
+
+
 # ---- bad input ----
 
 @pytest.mark.parametrize("call, says", [
     (lambda net, x, y: attribution.smooth_grad(net, x, y, n_samples=0), "n_samples must be at least 1"),
     (lambda net, x, y: attribution.integrated_gradients(net, x, y, steps=0), "steps must be at least 1"),
+    (lambda net, x, y: shapley_values(torch.zeros(6)), "the value of each of 2\\^K coalitions"),
     (lambda net, x, y: attribution.occlusion(net, x, y, size=0), "size must be a positive number of pixels"),
     (lambda net, x, y: attribution.occlusion(net, x, y, size=40), "a window of 40 x 40 does not fit into images of 28 x 28"),
     (lambda net, x, y: attribution.gradients_over_training([], x, y), "at least one model"),

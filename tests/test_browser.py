@@ -159,6 +159,25 @@ def test_an_explorer(notebook, name):
     explorer.screenshot(path=RESULTS / f"{slug(name)}.png")
 
 
+def test_pieces_of_the_switchboard_by_mouse_and_keyboard(notebook):
+    book = notebook(f"my-work/{slug('08 switchboard')}.ipynb")
+    book.run("EXPLORERS")
+    explorer = book.page.locator(".workbook-explorer").first
+    settled(book.page, explorer, None)
+    words = explorer.locator(".workbook-words")
+    piece = explorer.get_by_role("button", name="5", exact=True)
+    assert "url(" in piece.evaluate("button => getComputedStyle(button).backgroundImage"), "it shows its piece of the digit"
+    piece.click()
+    words.get_by_text("pieces off: 5.").wait_for(timeout=20_000)
+    assert float(piece.evaluate("button => getComputedStyle(button).opacity")) < 0.5
+    piece.focus()
+    book.page.keyboard.press("Space")
+    words.get_by_text("pieces off: none.").wait_for(timeout=20_000)
+    explorer.get_by_role("button", name="all off").click()
+    words.get_by_text("pieces off: 1, 2, 3").wait_for(timeout=20_000)
+    explorer.screenshot(path=RESULTS / "switchboard-off.png")
+
+
 def png(size, draw=lambda pen: None):
     """A white picture with something on it, as the bytes of a PNG."""
     picture, file = Image.new("RGB", size, "white"), io.BytesIO()

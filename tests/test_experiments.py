@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from experiments import few_examples, overfitting, traversal
-from experiments.rows import rows_into
+from experiments.rows import lines_of, rows_into
 from helpers import data, models
 from helpers.visualisation import class_traversal
 
@@ -21,6 +21,11 @@ def test_what_is_there_is_not_measured_again(tmp_path):
     assert made == ["a", "b"] and both == [*first, {"kind": "b", "size": 1, "value": 2}] and json.loads(file.read_text())["rows"] == both
     assert [path.name for path in tmp_path.iterdir()] == ["results.json"], "nothing half written stays"
     assert len(run([{"kind": "a", "size": 1}], {"eps": 2})) == 1 and made == ["a", "b", "a"], "rows of other settings do not count"
+
+
+def test_lists_of_numbers_stand_on_one_line():
+    table = {"eps": 0.5, "rows": [{"what": "a", "values": [1, -2.5, 1e-7], "of": {"n": [3, 4]}}, {"what": "b", "values": []}]}
+    assert json.loads(lines_of(table)) == table and '"values": [ 1, -2.5, 1e-07 ]' in lines_of(table)
 
 
 def test_a_run_that_fails_keeps_the_rows_before_it(tmp_path):

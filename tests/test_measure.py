@@ -128,3 +128,22 @@ def test_auc_is_the_share_of_pairs_with_ties():
     from sklearn.metrics import roc_auc_score
     for column, area in zip(range(3), measure.auc(*values)):
         assert area.item() == pytest.approx(roc_auc_score([1] * 40 + [0] * 40, values[:, :, column].flatten()))
+
+
+def test_a_detector_is_measured():
+    from sklearn.metrics import roc_auc_score
+    clean, attacked = torch.tensor([5.0, 3.0, 4.0, 1.0]), torch.tensor([3.0, 0.0, 2.0, 3.0, 6.0])
+    truth = [1] * 4 + [0] * 5
+    assert measure.auc(clean, attacked) == pytest.approx(roc_auc_score(truth, torch.cat([clean, attacked]).tolist())) == pytest.approx(0.6)
+    found = measure.auc_with_interval(clean, attacked)
+    assert found["auc"] == 0.6 and found["interval"][0] < 0.6 < found["interval"][1] and found["n"] == [4, 5]
+    assert measure.auc_with_interval(clean, attacked) == found
+    many, others = torch.randint(0, 9, (60,), generator=torch.Generator().manual_seed(0)), torch.randint(2, 12, (80,), generator=torch.Generator().manual_seed(1))
+    pairs = many[:, None] - others
+    assert measure.auc(many, others) == pytest.approx(((pairs > 0).double() + 0.5 * (pairs == 0)).mean().item())
+    assert measure.auc(others, many) == pytest.approx(1 - measure.auc(many, others)) and math.isnan(measure.auc(many, others[:0])) and math.isnan(measure.auc(many[:0], others))
+    assert measure.errors(clean, attacked, 3.5) == {"false alarms": measure.share(2, 4), "misses": measure.share(1, 5)}
+    apart = measure.best_threshold(torch.tensor([4.0, 5.0, 9.0]), torch.tensor([1.0, 2.0]))
+    assert apart == 3.0
+    totals = [sum(rate["share"] for rate in measure.errors(clean, attacked, t).values()) for t in (-1, 0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 7)]
+    assert sum(rate["share"] for rate in measure.errors(clean, attacked, measure.best_threshold(clean, attacked)).values()) == pytest.approx(min(totals))

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from helpers import attacks, attribution, data, models, planted, plots, visualisation, widgets
-from helpers.widgets import attack, features, learning, local, neurons, noise, robust, saliency, why
+from helpers.widgets import attack, evidence, features, learning, local, neurons, noise, robust, saliency, why
 from helpers.widgets.explorer import Latest, _pictures
 from .test_pictures import as_bytes
 
@@ -577,3 +577,52 @@ def test_an_inversion_comes_nearer_from_your_own_picture_too(digits):
     assert "your picture" in last.words
     for path in (neurons._paths[key] for key in neurons._paths if key[0] == mine.numpy().tobytes()):
         assert path[-1][1] < path[0][1]
+
+
+# ---- unit 08 ----
+
+def test_the_grid_is_targeted_pgd_at_each_eps(digits, cnn):
+    moved = attacks.pgd(cnn, digits.images[:1], torch.tensor([3]), eps=0.2, norm="linf", steps=10, step_size=0.05, targeted=True, keep="last")
+    assert f"at eps 0.2 it says {plots.verdicts(cnn, moved, digits.classes)[0]}" in evidence.eps_picture(image=0, target="3").words
+    assert "long (the image is black)" in evidence.eps_picture(image=torch.zeros(1, 1, 28, 28)).words
+    assert "After 1 step towards" in evidence.eps_picture(image=0, steps=1).words
+
+
+def test_the_switchboard_reckons_with_the_pieces_that_are_on(digits, cnn):
+    pieces = evidence.pieces()
+    assert pieces.shape == (28, 28) and pieces.unique().tolist() == list(range(9)) and pieces[0, 0] == 0 and pieces[27, 0] == 6 and pieces[0, 27] == 2
+    black, whole = attacks.scores(cnn, torch.cat([torch.zeros(1, 1, 28, 28), digits.images[:1]]))
+    said = whole.argmax()
+    words = evidence.switchboard_picture(image=0, on=(False,) * 9).words
+    assert f"The probability of {said} is {100 * black.softmax(0)[said]:.0f} % (whole image: {100 * whole.softmax(0)[said]:.0f} %)" in words
+    shares = [float(share) for share in words.split("1 to 9: ")[1].rstrip(".").split(", ")]
+    assert sum(shares) == pytest.approx((whole - black)[said].item(), abs=0.5)
+    assert evidence.switchboard_picture(image=digits.images[:1]).words.replace("your picture", "image 0, a 6,") == evidence.switchboard_picture(image=0).words
+
+
+def test_clicking_a_piece_switches_it_off_and_on():
+    it = widgets.EXPLORERS["08 switchboard"]()
+    board = it.controls["on"]
+    before = shown(it)
+    board.pieces[4].value = False       # what a click does
+    assert board.value == (True,) * 4 + (False,) + (True,) * 4 and "pieces off: 5" in shown(it)[1] and shown(it)[0] != before[0]
+    board.pieces[4].value = True
+    assert shown(it) == before
+    on, off = board.children[1].children[1].children
+    off.click()
+    assert not any(board.value) and "pieces off: 1, 2, 3, 4, 5, 6, 7, 8, 9." in shown(it)[1]
+    on.click()
+    assert all(board.value) and all(button.value for button in board.pieces)
+    painted = board.style_sheet.value
+    it.controls["image"].value = 5
+    assert board.style_sheet.value != painted, "the buttons show the digit"
+
+
+def test_the_detectors_rates_are_counted(digits, cnn):
+    *_, last = evidence.detector_picture(threshold=10.0, way="stops at once", eps=0.15)
+    some, logits, resting, clean = evidence._case("standard")
+    values = torch.cat([evidence._attacked("standard", "stops at once", 0.15, first) for first in range(0, len(clean), evidence.PART)])
+    assert f"{100 * (clean < 10).float().mean():.0f} % of {len(clean)} clean digits are stopped, {100 * (values >= 10).float().mean():.0f} % of {len(values)} attacked ones pass" in last.words
+    assert len(values) < len(clean) and not attacks.fooled(cnn, some.images, some.labels).any()
+    everything, nothing = (list(evidence.detector_picture(threshold=t, eps=0.15, way="stops at once"))[-1].words for t in (40.0, -20.0))
+    assert ": 100 % of" in everything and ", 0 % of" in everything and ": 0 % of" in nothing and ", 100 % of" in nothing

@@ -1,5 +1,6 @@
 """Explorers, one module each; a film player; a picker of images. The pattern is in `explorer.py`, how to add one in CONTRIBUTING.md."""
 from .attack import attack_explorer
+from .evidence import detector_explorer, eps_explorer, switchboard_explorer
 from .explorer import Explorer, Picture
 from .features import cutoff_explorer, mixer_explorer, set_explorer
 from .film import Film
@@ -33,4 +34,7 @@ EXPLORERS = {   # by unit: each is tested with and without a browser, and timed 
     "06 training": dashboard_explorer,
     "07 neurons": neuron_explorer,
     "07 inversion": inversion_explorer,
+    "08 grid": eps_explorer,
+    "08 switchboard": switchboard_explorer,
+    "08 detector": detector_explorer,
 }
