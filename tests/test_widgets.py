@@ -560,6 +560,21 @@ def test_the_sliders_fit_the_network():
     explorer.work.wait()
 
 
+def test_no_error_shows_while_the_sliders_are_being_fitted():
+    explorer = widgets.neuron_explorer()
+    explorer.work.stop()
+    explorer.work.wait()
+    asked, said = [], []
+    explorer.work.put = asked.append
+    explorer.words.observe(lambda change: said.append(change["new"]), "value")
+    explorer.controls["steps"].value, explorer.controls["start"].value = 0, "red"
+    for network in ("digits, robust (L2)", "standard"):
+        explorer.controls["network"].value = network
+    for work in asked:      # also what is put in between, should the thread be quick
+        work(lambda: False)
+    assert len(said) >= 3 and not any("alert" in words for words in said)
+
+
 def test_a_scrubbed_inversion_is_computed_once(monkeypatch):
     neurons._paths.clear()
     *_, last = _pictures(neurons.inversion_picture(image=3, step=30))

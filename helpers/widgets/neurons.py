@@ -121,7 +121,12 @@ def neuron_explorer():
             start.options = tuple(STARTS[of_digits])
             start.value = kept if kept in STARTS[of_digits] else "grey"
     network.observe(fit, "value")
-    return Explorer(neuron_picture, {
+
+    def drawn(neuron=249, network="robust (L2)", start="grey", **others):
+        of_digits = reads_digits(NETWORKS[network])
+        fits = neuron <= (99 if of_digits else 255) and start in STARTS[of_digits]
+        return (picture for picture in (neuron_picture(neuron, network, start, **others) if fits else ()))      # nothing while the controls are on their way to another network
+    return Explorer(drawn, {
         "neuron": neuron,
         "network": network,
         "start": start,
