@@ -546,6 +546,16 @@ def test_the_real_pictures_are_read_in_pieces_and_once(monkeypatch):
     assert len(list(neurons.neuron_picture(steps=0))) == 1 and asked[4:] == [1]
 
 
+def test_the_image_grows_while_the_real_pictures_are_still_being_read(monkeypatch):
+    monkeypatch.setattr(neurons, "READ", 8)
+    pictures = list(neurons.neuron_picture(steps=20))
+    assert len(pictures) == 3
+    for picture, read, done in zip(pictures, (8, 16, 20), (0, 10, 20)):
+        assert f"of {read} test pictures" in picture.words and f", {done} of 20 steps" in picture.words
+    shares = [picture.done for picture in pictures]
+    assert shares == sorted(shares) and shares[-1] == 1 > shares[1]
+
+
 def test_the_sliders_fit_the_network():
     explorer = widgets.neuron_explorer()
     explorer.work.stop()
