@@ -27,7 +27,7 @@ def test_what_fires_for_digits():
 
 @needs_cifar10
 def test_what_fires_for_some_of_the_pictures_is_what_the_table_of_all_says():
-    seen = features(models.load("cifar10/robust-l2"), data.load("cifar10").images[:300])
+    seen = features(models.load("cifar10/robust-l2"), data.load("cifar10").images[:1000])
     kept = row("activity", "cifar10/robust-l2")
     assert (seen.amax(0) <= torch.tensor(kept["most"]) + 0.01).all() and kept["n"] == 10_000
     assert torch.corrcoef(torch.stack([(seen > 0).double().mean(0), torch.tensor(kept["fires for"], dtype=torch.float64)]))[0, 1] > 0.95
