@@ -1,6 +1,6 @@
 """What the neurons of a network's last hidden layer stand for (unit 07): the images that excite them, names tested on labelled images, inversion.
 
-    python -m experiments.neurons            about six minutes on one core; writes results/neurons.json, and makes no row again that is there
+    python -m experiments.neurons            about ten minutes on one core; writes results/neurons.json, and makes no row again that is there
     python -m experiments.neurons pictures   half a minute: results/neurons.png, neurons_standard.png
 
 activity   of each neuron, the share of test images that it fires for and the largest activation (mnist5k's test set or CIFAR-10's)
@@ -8,6 +8,8 @@ classes    of each neuron, the AUC of its activation for each of the ten classes
 names      of neurons drawn at random, the class guessed from the pictures that maximise them (drawn without looking at any activation), and the AUC of the activation for it
 axes       the AUC of the best class, and how many of the nine images that excite it most share a class: neurons against random directions
 inversion  features of one image, looked for from another: how near the features come, how near the images, and what a third network says
+between    features on the straight line between those of two images, looked for from noise: how near they come, what a third network says on the way (and
+           of the double exposures of the same pairs), and how far the image in the middle is from a double exposure of the two at the ends
 """
 import io
 import json
@@ -115,11 +117,19 @@ def axes_row(network):
     return row
 
 
+def pairs_of(network, pairs):
+    """The first images of the test set, and for each the next one that has another class."""
+    some = images_of(network)[:2 * pairs]
+    return some[:pairs], some[torch.tensor([next(j for j in range(i + 1, 2 * pairs) if some.labels[j] != some.labels[i]) for i in range(pairs)])]
+
+
+def judge_of(network):
+    return models.load("cifar10/robust-linf" if network.startswith("cifar10") else "mnist/robust-linf")
+
+
 def inversion_row(network, pairs=PAIRS, steps=200, step_size=0.2):
-    """The first images of the test set; each is looked for from the next one that has another class."""
-    some, model = images_of(network)[:2 * pairs], models.load(network)
-    judge = models.load("cifar10/robust-linf" if network.startswith("cifar10") else "mnist/robust-linf")
-    wanted, start = some[:pairs], some[torch.tensor([next(j for j in range(i + 1, 2 * pairs) if some.labels[j] != some.labels[i]) for i in range(pairs)])]
+    """Each wanted image is looked for from the other one of its pair."""
+    model, judge, (wanted, start) = models.load(network), judge_of(network), pairs_of(network, pairs)
     found = torch.cat([invert(model, a, b, steps=steps, step_size=step_size) for a, b in zip(wanted.images.split(25), start.images.split(25))])
     goal, ends = features(model, wanted.images), {}
     for name, x in (("start", start.images), ("found", found)):
@@ -131,8 +141,32 @@ def inversion_row(network, pairs=PAIRS, steps=200, step_size=0.2):
             "third network says wanted": measure.share((said == wanted.labels).sum().item(), pairs), "third network says start": measure.share((said == start.labels).sum().item(), pairs)}
 
 
-ROWS = {"axes": (*COLOUR, *DIGITS), "activity": (*GUESSES, *DIGITS), "classes": tuple(GUESSES), "inversion": (*GUESSES, *DIGITS), "names": tuple(GUESSES)}
-OF = {"axes": axes_row, "activity": activity_row, "classes": classes_row, "inversion": inversion_row, "names": names_row}
+def off_the_line(ends, middle):
+    """Of each pair of ends, N x 2 x C x H x W: how far `middle` lies from their mean (a double exposure), in halves of the way between them. 0: on it; 1: as far as the ends are."""
+    a, b = ends[:, 0], ends[:, 1]
+    return (middle - (a + b) / 2).flatten(1).norm(dim=1) / ((b - a).flatten(1).norm(dim=1) / 2)
+
+
+def between_row(network, pairs=PAIRS, steps=100, step_size=0.2):
+    """From the same noise for all, as far on the way as `shares`; beside them the double exposures, straight lines in pixels."""
+    model, judge, (a, b) = models.load(network), judge_of(network), pairs_of(network, pairs)
+    shares = torch.linspace(0, 1, 5)
+    noise = (0.5 + torch.randn(1, *a.images.shape[1:], generator=torch.Generator().manual_seed(0)) / 20).clamp(0, 1)
+    goals = torch.stack([(1 - share) * features(model, a.images) + share * features(model, b.images) for share in shares], 1)       # pairs x shares x D
+    found = torch.cat([maximize(lambda x: -(features(model, x) - goal).norm(dim=1) / goal.norm(dim=1), noise.expand(len(goal), -1, -1, -1), steps=steps, step_size=step_size)
+                       for goal in goals.flatten(0, 1).split(25)]).unflatten(0, (pairs, len(shares)))
+    ways = {"found": found, "double exposure": torch.stack([(1 - share) * a.images + share * b.images for share in shares], 1)}
+    row = {"pairs": pairs, "steps": steps, "step_size": step_size, "shares": shares.tolist()}
+    for name, images in ways.items():
+        said, own = (attacks.scores(of, images.flatten(0, 1)).argmax(1).view(pairs, -1) for of in (judge, model))
+        gaps = (features(model, images.flatten(0, 1)).view_as(goals) - goals).norm(dim=2) / goals.norm(dim=2)
+        row[name] = {"features": rounded(gaps.mean(0))} | {f"{who} says {what}": (says == labels[:, None]).sum(0).tolist()
+                                                           for who, says in (("third network", said), ("itself", own)) for what, labels in (("the first", a.labels), ("the second", b.labels))}
+    return row | {"off the line": _mean(off_the_line(found[:, [0, -1]], found[:, 2]).double())}
+
+
+ROWS = {"axes": (*COLOUR, *DIGITS), "activity": (*GUESSES, *DIGITS), "classes": tuple(GUESSES), "inversion": (*GUESSES, *DIGITS), "between": (*GUESSES, *DIGITS), "names": tuple(GUESSES)}
+OF = {"axes": axes_row, "activity": activity_row, "classes": classes_row, "inversion": inversion_row, "between": between_row, "names": names_row}
 
 
 def measured(kind, network):

@@ -27,7 +27,7 @@ def test_what_fires_for_digits():
 
 @needs_cifar10
 def test_what_fires_for_some_of_the_pictures_is_what_the_table_of_all_says():
-    seen = features(models.load("cifar10/robust-l2"), data.load("cifar10").images[:300])
+    seen = features(models.load("cifar10/robust-l2"), data.load("cifar10").images[:1000])
     kept = row("activity", "cifar10/robust-l2")
     assert (seen.amax(0) <= torch.tensor(kept["most"]) + 0.01).all() and kept["n"] == 10_000
     assert torch.corrcoef(torch.stack([(seen > 0).double().mean(0), torch.tensor(kept["fires for"], dtype=torch.float64)]))[0, 1] > 0.95
@@ -80,6 +80,31 @@ def test_a_small_inversion():
     r = neurons.inversion_row("mnist5k/robust-l2", pairs=4, steps=5)
     assert r["mean distance"]["found"]["features"] < r["mean distance"]["start"]["features"] and r["moved by"] > 0
     assert r["third network says wanted"]["n"] == 4
+
+
+def test_a_double_exposure_lies_on_the_line_and_an_unrelated_image_far_off_it():
+    ends = torch.randn(3, 2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    assert neurons.off_the_line(ends, ends.mean(1)).tolist() == [0, 0, 0]
+    assert neurons.off_the_line(ends, ends[:, 0]).tolist() == pytest.approx([1, 1, 1])
+    assert neurons.off_the_line(ends, torch.randn(3, 3, 32, 32)).tolist() == pytest.approx([3 ** 0.5] * 3, abs=0.1)
+
+
+def test_a_short_way_between_two_images():
+    r = neurons.between_row("mnist5k/robust-l2", pairs=4, steps=5)
+    assert r["shares"] == [0, 0.25, 0.5, 0.75, 1] and r["off the line"]["mean"] > 0
+    exposed = r["double exposure"]
+    assert exposed["features"][0] == exposed["features"][4] == 0 < exposed["features"][2]
+    assert exposed["third network says the first"][0] == exposed["third network says the second"][4] == 4
+    wanted, start = neurons.pairs_of("mnist5k/robust-l2", 4)
+    assert (wanted.labels != start.labels).all() and all(len(counts) == 5 for counts in r["found"].values())
+
+
+def test_the_ends_of_the_ways_between_are_the_pictures_themselves():
+    for r in RESULTS:
+        if r["kind"] == "between":
+            assert r["pairs"] == 100 and all(len(way[key]) == 5 for way in (r["found"], r["double exposure"]) for key in way)
+            assert all(r["double exposure"][f"{who} says the {which}"][end] >= 70 for who in ("third network", "itself") for which, end in (("first", 0), ("second", 4)))
+            assert row("between", r["network"]) == r
 
 
 def test_the_large_pictures(tmp_path):

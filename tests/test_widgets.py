@@ -546,6 +546,16 @@ def test_the_real_pictures_are_read_in_pieces_and_once(monkeypatch):
     assert len(list(neurons.neuron_picture(steps=0))) == 1 and asked[4:] == [1]
 
 
+def test_the_image_grows_while_the_real_pictures_are_still_being_read(monkeypatch):
+    monkeypatch.setattr(neurons, "READ", 8)
+    pictures = list(neurons.neuron_picture(steps=20))
+    assert len(pictures) == 3
+    for picture, read, done in zip(pictures, (8, 16, 20), (0, 10, 20)):
+        assert f"of {read} test pictures" in picture.words and f", {done} of 20 steps" in picture.words
+    shares = [picture.done for picture in pictures]
+    assert shares == sorted(shares) and shares[-1] == 1 > shares[1]
+
+
 def test_the_sliders_fit_the_network():
     explorer = widgets.neuron_explorer()
     explorer.work.stop()
@@ -558,6 +568,21 @@ def test_the_sliders_fit_the_network():
     assert neuron.max == 255 and start.value == "grey" and "red" in start.options
     explorer.work.stop()
     explorer.work.wait()
+
+
+def test_no_error_shows_while_the_sliders_are_being_fitted():
+    explorer = widgets.neuron_explorer()
+    explorer.work.stop()
+    explorer.work.wait()
+    asked, said = [], []
+    explorer.work.put = asked.append
+    explorer.words.observe(lambda change: said.append(change["new"]), "value")
+    explorer.controls["steps"].value, explorer.controls["start"].value = 0, "red"
+    for network in ("digits, robust (L2)", "standard"):
+        explorer.controls["network"].value = network
+    for work in asked:      # also what is put in between, should the thread be quick
+        work(lambda: False)
+    assert len(said) >= 3 and not any("alert" in words for words in said)
 
 
 def test_a_scrubbed_inversion_is_computed_once(monkeypatch):

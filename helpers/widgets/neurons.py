@@ -76,14 +76,20 @@ def neuron_picture(neuron=249, network="robust (L2)", start="grey", steps=40, st
     x = start_image(start, reads_digits(name))
     drawn = functools.partial(_neuron, neuron, network, start, x, steps)
     reached, done = [_features(name, x)[0, neuron].item()], 0
-    for seen in _reading(name):
-        yield drawn(x, seen[:, neuron], reached, done)
-    while done < steps:
-        several = min(EVERY, steps - done)
-        with _asking:
-            x = maximize(lambda x: features(network_of(name), x, straight_through=True)[:, neuron], x, steps=several, step_size=step_size)
-        done += several
-        reached.append(_features(name, x)[0, neuron].item())
+    reading = _reading(name)
+    seen = next(reading)
+    yield drawn(x, seen[:, neuron], reached, done)
+    while True:
+        read = next(reading, None)
+        if read is None and done == steps:
+            return
+        seen = seen if read is None else read
+        if done < steps:
+            several = min(EVERY, steps - done)
+            with _asking:
+                x = maximize(lambda x: features(network_of(name), x, straight_through=True)[:, neuron], x, steps=several, step_size=step_size)
+            done += several
+            reached.append(_features(name, x)[0, neuron].item())
         yield drawn(x, seen[:, neuron], reached, done)
 
 
@@ -121,7 +127,12 @@ def neuron_explorer():
             start.options = tuple(STARTS[of_digits])
             start.value = kept if kept in STARTS[of_digits] else "grey"
     network.observe(fit, "value")
-    return Explorer(neuron_picture, {
+
+    def drawn(neuron=249, network="robust (L2)", start="grey", **others):
+        of_digits = reads_digits(NETWORKS[network])
+        fits = neuron <= (99 if of_digits else 255) and start in STARTS[of_digits]
+        return (picture for picture in (neuron_picture(neuron, network, start, **others) if fits else ()))      # nothing while the controls are on their way to another network
+    return Explorer(drawn, {
         "neuron": neuron,
         "network": network,
         "start": start,

@@ -197,8 +197,13 @@ def check(maximise):
         raise Wrong("each pixel's gradient is divided by its own length (over the channels): each *image's* by its own. `.flatten(1)` first, then `.norm(dim=1)`.")
     if (straight[:, 1] > 0.999).all() and not close(lengths, torch.full((3,), 0.05), 1e-4):
         raise Wrong(f"the direction is right, but an image moves by {lengths[0]:.3f} (L2) where step_size is 0.05: divide its gradient by its L2 length, the root of the sum of squares.")
-    if (straight[:, 0] > 0.999).all():
-        raise Wrong("neuron 1 was asked for, and this is neuron 0's gradient: `[:, neuron]`.")
+    for other in (0, 2):
+        if (straight[:, other] > 0.999).all():
+            raise Wrong(f"neuron 1 was asked for, and this is neuron {other}'s gradient: `[:, neuron]`.")
+    if close(moved, 0.05 * rows[1].sign().expand(3, -1) / 3 ** 0.5, 1e-4):
+        raise Wrong("each pixel's gradient is divided by its length over the batch: each *image's* by its own. `.flatten(1)` first, then `.norm(dim=1)`.")
+    if close(moved, 0.05 * F.normalize(rows[1].view(2, 8), dim=1).flatten().expand(3, -1), 1e-4):
+        raise Wrong("each channel's gradient is divided by its own length: each *image's* by its own. `.flatten(1)` first, then `.norm(dim=1)`.")
     total = rows.sum(0) / rows.sum(0).norm()
     if close(moved, 0.05 * total.expand(3, -1), 1e-4):
         raise Wrong("all neurons are made large together: take one column, `[:, neuron]`.")
@@ -206,8 +211,13 @@ def check(maximise):
         raise Wrong("the chosen neuron's direction is in the step, but something else too: move along the gradient only.")
     if not close(moved, 0.05 * unit[1].expand(3, -1), 1e-4):
         raise Wrong("one step from the start did not go along the gradient of the chosen neuron's activation, `features(x)[:, neuron]`.")
-    if not close(maximise(features, 2, start, 4, 0.02), start + 0.08 * unit[2].view(2, 2, 4), 1e-4):
+    four = maximise(features, 2, start, 4, 0.02)
+    if close(four, start + 0.02 * unit[2].view(2, 2, 4), 1e-4):
+        raise Wrong("one step is right, four are not: they end where one does. Is the last result gone on from in every turn? Does the `return` stand after the loop, not in it?")
+    if not close(four, start + 0.08 * unit[2].view(2, 2, 4), 1e-4):
         raise Wrong("one step is right, four are not: is the gradient taken anew, and the last result gone on from, in every turn?")
+    if not close(maximise(lambda x: 1e-3 * features(x), 2, start, 1, 0.05), start + 0.05 * unit[2].view(2, 2, 4), 5e-4):
+        raise Wrong("an image whose gradient is short moves less than `step_size`: what keeps you from dividing by 0 must be tiny, `.clamp_min(1e-12)`.")
     # A feature whose gradient turns on the way: the product of two pixels, with the gradient (the other, the one).
     def bent(x):
         return torch.stack([x.flatten(1)[:, 0] * x.flatten(1)[:, 1], x.flatten(1)[:, 2] * x.flatten(1)[:, 3]], 1)
@@ -398,8 +408,12 @@ def check(top_images):
         return some.flatten(1) * torch.tensor([1.0, 1.0, 1.0, 5.0])
     out = top_images(features, 1, x, 3)
     untouched((x, before))
-    if isinstance(out, np.ndarray) or isinstance(out, (list, tuple)) and all(isinstance(i, int) for i in out):
+    if isinstance(out, np.ndarray) or isinstance(out, (list, tuple)) and all(isinstance(i, (int, np.integer)) or isinstance(i, torch.Tensor) and i.dim() == 0 for i in out):
         out = torch.as_tensor(np.array(out))
+    if hasattr(out, "indices") and not isinstance(out, torch.Tensor):
+        raise WrongType("`topk` and `sort` give the activations and the places: wanted are the places alone, `.indices`.")
+    if isinstance(out, torch.Tensor) and out.shape[1:] == x.shape[1:]:
+        raise WrongType("these are the images themselves: wanted are their *places* among all images, `.indices`.")
     if isinstance(out, torch.Tensor) and out.is_floating_point():
         raise WrongType("these are the activations: wanted are the *places* of the images, `.indices`.")
     if not isinstance(out, torch.Tensor) or out.shape != (3,):
@@ -418,6 +432,8 @@ def check(top_images):
         raise Wrong("these are places within the last piece: the last piece only was kept. Put the pieces together.")
     if out.tolist() == torch.cat([features(part)[1] for part in x.split(500)]).topk(3).indices.tolist():
         raise Wrong("this is one row and not one column: `features(part)[:, neuron]`.")
+    if out.tolist() == column[:500].topk(3).indices.tolist():
+        raise Wrong("these are the best of the first piece: those of the other pieces have a say, too. Put the pieces together before you look for the largest.")
     if out.max() < 500:
         raise Wrong("all places lie below 500: a place within a piece is not a place among all images. Put the pieces together before you look for the largest.")
     if out.tolist() == (x.flatten(1) * torch.tensor([1.0, 1.0, 1.0, 5.0])).amax(1).topk(3).indices.tolist():
@@ -541,6 +557,8 @@ def check(waves):
         raise Wrong("your code changes the spectrum it was given.")
     if close(out[0], torch.zeros(1), 1e-6):
         raise Wrong("where the spectrum is 0 the image is black: the sigmoid of 0 is 0.5. A sum of waves is negative half of the time, and clamping cuts that off.")
+    if close(out[1, 2], image(0, 3, 4.0, 1).sigmoid(), 1e-4) and close(waves(spectrum(2, 2, 4.0), (height, width))[1, 2], image(2, 2, 4.0, 2).sigmoid(), 1e-4):
+        raise Wrong("a wave that runs across the columns is not divided: the columns' frequencies (`rfftfreq`) count, too.")
     for divided, says in ((1, "the waves are not divided by their frequency. Is it `fftfreq(n, 1 / n)`, in periods per image? (With `fftfreq(n)` all are below 1, and clamped.)"),
                           (1 / 3, "fast waves came out stronger: *divide* by the frequency."), (9, "the waves are divided by the square of |f|: take the root."),
                           (4, "1 is added to the frequency: divide by the larger of the two, `.clamp_min(1)`."), (3 ** 0.5, "the root is taken twice, or of |f| in place of its square."),
@@ -552,7 +570,7 @@ def check(waves):
     if close(out[1, 2], (right * (height * width) ** 0.5).sigmoid(), 1e-4) or close(out[1, 2], (right / (height * width) ** 0.5).sigmoid(), 1e-4):
         raise Wrong('the waves have another strength: `norm="ortho"`.')
     if close(out[1, 2], (0.5 + right).clamp(0, 1), 1e-4):
-        raise Wrong("the image is clamped: `.sigmoid()` in place of it, whose gradient never vanishes.")
+        raise Wrong("this is 0.5 plus the wave, which leaves [0, 1] or is clamped: `.sigmoid()` in place of it, whose gradient never vanishes.")
     if not close(out[1, 2], right.sigmoid(), 1e-4):
         raise Wrong("a wave of 3 periods across the image came out otherwise than `sigmoid(wave / 3)`.")
     mean = waves(spectrum(0, 0, 3.0), (height, width))
@@ -561,6 +579,12 @@ def check(waves):
     for fy, fx, size in ((2, 2, 8 ** 0.5), (5, 1, 2 ** 0.5), (1, 4, 17 ** 0.5)):
         if not close(waves(spectrum(fy, fx, 5.0), (height, width))[1, 2], image(fy, fx, 5.0, size).sigmoid(), 1e-4):
             raise Wrong(f"the wave at row {fy}, column {fx} should be divided by {size:.2f}. |f| is the length of (f_y, f_x); the last rows stand for negative frequencies (`fftfreq` in the rows, `rfftfreq` in the columns).")
+    if not close(waves(spectrum(1, 3, 4.0j), (height, width))[1, 2], (8 * torch.cos(2 * torch.pi * (y / height + 3 * x / width) + torch.pi / 2) / (height * width) ** 0.5 / 10 ** 0.5).sigmoid(), 1e-4):
+        raise Wrong("a wave has a phase (where its crests are), and it is lost: s goes into `irfft2` as the complex numbers that it is, without `.real` or `.abs()`.")
+    followed = spectrum(0, 3, 4.0).requires_grad_()
+    out = waves(followed, (height, width))
+    if not out.requires_grad or torch.autograd.grad(out[1, 2, 0, 0], followed, allow_unused=True)[0] is None:
+        raise Wrong("no gradient flows back to the spectrum, and Adam is to move it next: no `torch.no_grad()`, no `.detach()`.")
     return "every image can be reached this way; some only sooner than others."
 
 # %% [markdown]
@@ -647,19 +671,33 @@ def answer(guess):
 # %% [markdown] part="7.12" minutes=4 core=false
 # ## Between two images
 # A straight line between two images goes through double exposures. A straight line between their *features* goes elsewhere: for each share $\lambda$ look, from noise, for an image with the features
-# $(1 - \lambda)\,\phi(a) + \lambda\,\phi(b)$. (Above each image: how far its features still are from those, relative to their length.)
+# $(1 - \lambda)\,\phi(a) + \lambda\,\phi(b)$. (Above each image: how far its features still are from those, relative to their length.) **Before you run it:** what will a third network, `robust-linf`, say of the images on the way?
 
 # %%
 from helpers.visualisation import maximize
 
-a, b, shares = samples.images[1:2], samples.images[9:10], torch.linspace(0, 1, 5).view(-1, 1)
+a, b, shares = samples.images[1:2], samples.images[9:10], torch.linspace(0, 1, 5).view(-1, 1)      # change these
+third = models.load("cifar10/robust-linf")
+
+
+def said(images):
+    return ", ".join(samples.classes[c] for c in third(images).argmax(1).tolist())
+
+
 for name, network in {"robust": robust, "standard": standard}.items():
     wanted = (1 - shares) * features(network, a) + shares * features(network, b)
     on_the_way = maximize(lambda x: -(features(network, x) - wanted).norm(dim=1), noise[:1].expand(5, -1, -1, -1), steps=40, step_size=0.4)
     away = (features(network, on_the_way) - wanted).norm(dim=1) / wanted.norm(dim=1)
-    plots.show(on_the_way, [f"{share:.2f} (away: {gap:.2f})" for share, gap in zip(shares[:, 0], away)], columns=5, size=1.4, label=f"{name} network, in features")
+    plots.show(on_the_way, [f"{share:.2f} (away: {gap:.2f})" for share, gap in zip(shares[:, 0], away)], columns=5, size=1.4, label=f"{name} network, in features; a third says: {said(on_the_way)}")
 pixels = (1 - shares.view(-1, 1, 1, 1)) * a + shares.view(-1, 1, 1, 1) * b
-plots.show(pixels, [f"{share:.2f}" for share in shares[:, 0]], columns=5, size=1.4, label="in pixels")
+plots.show(pixels, [f"{share:.2f}" for share in shares[:, 0]], columns=5, size=1.4, label=f"in pixels; a third says: {said(pixels)}")
+
+# %% [markdown]
+# <details><summary>What to see</summary>
+#
+# With the robust network a ship becomes a car, and on the way we see no double exposure (though a third network hands over at the same place as for those). With the standard one the features come nearer, and what we see (and what a third network says) is the same at every place. One pair
+# is one pair: the lecture has 100.
+# </details>
 
 # %% [markdown] exercise="7.13" minutes=6 difficulty=2 core=true
 # ## Does the neuron know the class?
@@ -700,8 +738,8 @@ def check(auc):
             raise WrongType(f"wanted one number, but {tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__} came.")
         return out
     # First where the known mistakes all give different numbers.
-    values = torch.tensor([5.0, 3.0, 3.0, 4.0, 0.0, 6.0, 2.0, 4.0, 5.0, 0.0, 6.0, 6.0, 0.0])
-    positive = torch.tensor([0, 1, 0, 1, 0, 0, 0, 0, 1, 0, 1, 1, 1]).bool()
+    values = torch.tensor([4.0, 3.0, 3.0, 1.0, 4.0, 6.0, 2.0, 1.0, 2.0, 6.0, 4.0, 3.0, 4.0])
+    positive = torch.tensor([1, 0, 1, 0, 0, 1, 1, 0, 0, 0, 1, 1, 0]).bool()
     lead = values[positive][:, None] - values[~positive]
     won, tied, pairs = (lead > 0).sum().item(), (lead == 0).sum().item(), lead.numel()
     out, n = asked(values.tolist(), positive.tolist()), min(lead.shape)
@@ -710,6 +748,12 @@ def check(auc):
                         (won + tied / 2, "this is a number of pairs: divide by how many there are."), (lead.mean().item(), "this is a difference of means: count pairs."),
                         ((won + tied / 2) / len(values) ** 2, "this divides by all pairs of pictures: only pairs of a positive and a negative count."),
                         ((2 * won + tied) / pairs - 1, "this goes from -1 to 1 (won less lost): the share of pairs won goes from 0 to 1, a tie counting half."),
+                        (100 * (won + tied / 2) / pairs, "this is in percent: a share goes from 0 to 1."), (won / (pairs - tied), "the ties are left out: each counts half."),
+                        (won, "this is a number of pairs: divide by how many there are (and a tie counts half)."),
+                        (((values[positive][:, None] > values).double() + (values[positive][:, None] == values) / 2).mean().item(),
+                         "each positive is compared with all pictures, itself too: only with the negatives, `values[~positive]`."),
+                        ((values[positive] > 0).double().mean().item(), "this is how often it fires for the class: compare each positive with each negative."),
+                        ((values[positive].median() > values[~positive]).double().mean().item(), "only one positive, that in the middle, is compared with the others: count all pairs."),
                         ((values[positive] > values[~positive].mean()).double().mean().item(), "each positive is compared with the mean of the others: count all pairs."),
                         ((values[positive][:n] > values[~positive][:n]).double().mean().item(), "the first positive is compared with the first negative, and so on: count all pairs, `[:, None]`.")):
         if abs(out - wrong) < 1e-5:
@@ -761,7 +805,7 @@ def answer(guess):
         ax.set(xlabel="AUC of the class it knows best", title=f"{name}: {share[name]:.0f} % beat the median direction", yticks=[])
         ax.title.set_fontsize(9)
         ax.legend(fontsize=8)
-    chance = 196 * (0.25 / 256) ** 0.5
+    chance = 196 * (0.25 / 256 + 0.25 / 1000) ** 0.5        # of 256, about a median that is itself that of 1,000
     return (f"robust: {share['robust-l2']:.0f} % (you said {guess}); standard: {share['standard']:.0f} %. Of 256 more random directions {50 - chance:.0f} to {50 + chance:.0f} % would, nineteen times in twenty: "
             "at most a little is special about the axes. (Measured on CIFAR-10's 10,000 test pictures; another way to draw directions is in the lecture.)")
 
@@ -788,8 +832,8 @@ print(f"neuron   yours        AUC     another guess  AUC     the class it knows 
 for neuron in drawn:
     areas = dict(zip(measured["classes"], measured["auc"][neuron]))
     known = max(areas, key=areas.get)
-    own = f"{areas[mine[neuron]]:.2f}" if mine[neuron] in areas else "-"
-    print(f"{neuron:>6}   {mine[neuron]:<12} {own:<6}  {ours[neuron]:<14} {areas[ours[neuron]]:.2f}    {known:<12} {areas[known]:.2f}")
+    own = f"{areas[mine[neuron]]:.2f}" if mine[neuron] in areas else "-" if mine[neuron] == "?" else "no class"
+    print(f"{neuron:>6}   {mine[neuron]:<12} {own:<8}{ours[neuron]:<14} {areas[ours[neuron]]:.2f}    {known:<12} {areas[known]:.2f}")
 
 # %% [markdown]
 # <details><summary>What to make of it</summary>

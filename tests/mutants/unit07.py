@@ -252,6 +252,45 @@ def maximise_the_first(features, neuron, start, steps, step_size):
     return climb(features, 0, start, steps, step_size)
 
 
+@wrong("7.3", "neuron 2's")
+def maximise_the_next(features, neuron, start, steps, step_size):
+    return climb(features, neuron, start, steps, step_size, objective=lambda seen: seen[:, (neuron + 1) % seen.shape[1]].sum())
+
+
+@wrong("7.3", "its length over the batch")
+def maximise_over_the_batch(features, neuron, start, steps, step_size):
+    return climb(features, neuron, start, steps, step_size, scale=lambda g: g / g.norm(dim=0).clamp_min(1e-12))
+
+
+@wrong("7.3", "each channel's gradient is divided by its own length")
+def maximise_by_channel(features, neuron, start, steps, step_size):
+    return climb(features, neuron, start, steps, step_size, scale=lambda g: g / g.norm(dim=(2, 3), keepdim=True).clamp_min(1e-12))
+
+
+@wrong("7.3", "stand after the loop")
+def maximise_returns_in_the_loop(features, neuron, start, steps, step_size):
+    for _ in range(steps):
+        return climb(features, neuron, start, 1, step_size)
+
+
+@wrong("7.3", "must be tiny")
+def maximise_coarse_guard(features, neuron, start, steps, step_size):
+    return climb(features, neuron, start, steps, step_size, scale=lambda g: g / g.flatten(1).norm(dim=1).clamp_min(0.1).view(-1, 1, 1, 1))
+
+
+@right("7.3")
+def maximise_by_sgd(features, neuron, start, steps, step_size):
+    x = start.clone().requires_grad_()
+    sgd = torch.optim.SGD([x], lr=step_size)
+    for _ in range(steps):
+        sgd.zero_grad()
+        (-features(x)[:, neuron].sum()).backward()
+        x.grad /= x.grad.flatten(1).norm(dim=1).view(-1, 1, 1, 1) + 1e-8
+        sgd.step()
+        x.data.clamp_(0, 1)
+    return x.detach()
+
+
 # ---- 7.5 open_relu ----
 
 class Through(torch.autograd.Function):
@@ -412,6 +451,42 @@ def top_images_last_piece(features, neuron, images, k):
     return column.topk(k).indices
 
 
+@wrong("7.6", "the images themselves")
+def top_images_the_images(features, neuron, images, k):
+    return images[torch.cat([features(part)[:, neuron] for part in images.split(500)]).topk(k).indices]
+
+
+@wrong("7.6", "the places alone, `.indices`")
+def top_images_both(features, neuron, images, k):
+    return torch.cat([features(part)[:, neuron] for part in images.split(500)]).topk(k)
+
+
+@wrong("7.6", "the best of the first piece")
+def top_images_first_piece(features, neuron, images, k):
+    return torch.cat([500 * i + features(part)[:, neuron].topk(k).indices for i, part in enumerate(images.split(500))])[:k]
+
+
+@wrong("7.6", "the last is shorter")
+def top_images_without_the_rest(features, neuron, images, k):
+    return torch.cat([features(images[i:i + 500])[:, neuron] for i in range(0, len(images) // 500 * 500, 500)]).topk(k).indices
+
+
+@right("7.6")
+def top_images_as_a_list_of_tensors(features, neuron, images, k):
+    return list(torch.cat([features(part)[:, neuron] for part in images.split(500)]).topk(k).indices)
+
+
+@right("7.6")
+def top_images_kept_on_the_way(features, neuron, images, k):
+    values, places = torch.empty(0), torch.empty(0, dtype=torch.int64)
+    for i, part in enumerate(images.split(500)):
+        values = torch.cat([values, features(part)[:, neuron]])
+        places = torch.cat([places, 500 * i + torch.arange(len(part))])
+        best = values.topk(min(k, len(values)))
+        values, places = best.values, places[best.indices]
+    return places
+
+
 # ---- 7.8 waves ----
 
 def drawn(spectrum, size, length=None, norm="ortho", squash=torch.sigmoid):
@@ -511,6 +586,37 @@ def waves_two_roots(spectrum, size):
     return drawn(spectrum, size, lambda fy, fx, h, w: (fy ** 2 + fx ** 2).sqrt().clamp_min(1).sqrt())
 
 
+@wrong("7.8", "the columns' frequencies")
+def waves_rows_only(spectrum, size):
+    return drawn(spectrum, size, lambda fy, fx, h, w: fy.abs().clamp_min(1))
+
+
+@wrong("7.8", "0.5 plus the wave")
+def waves_half_more(spectrum, size):
+    return drawn(spectrum, size, squash=lambda x: 0.5 + x)
+
+
+@wrong("7.8", "a wave has a phase")
+def waves_real_part(spectrum, size):
+    return drawn(spectrum.real, size)
+
+
+@wrong("7.8", "a wave has a phase")
+def waves_lengths(spectrum, size):
+    return drawn(spectrum.abs(), size)
+
+
+@wrong("7.8", "no gradient flows back to the spectrum")
+def waves_without_gradient(spectrum, size):
+    with torch.no_grad():
+        return drawn(spectrum, size)
+
+
+@wrong("7.8", "no gradient flows back to the spectrum")
+def waves_detached(spectrum, size):
+    return drawn(spectrum.detach(), size)
+
+
 # ---- 7.13 auc ----
 
 @right("7.13")
@@ -606,3 +712,54 @@ def auc_side_by_side(values, positive):
 def auc_folded(values, positive):
     area = auc_by_loops(values, positive)
     return max(area, 1 - area)
+
+
+@wrong("7.13", "how often it fires for the class")
+def auc_fires(values, positive):
+    return (values[positive] > 0).float().mean()
+
+
+@wrong("7.13", "itself too")
+def auc_against_all(values, positive):
+    lead = values[positive][:, None] - values
+    return ((lead > 0).float() + (lead == 0).float() / 2).mean()
+
+
+@wrong("7.13", "the ties are left out")
+def auc_ties_left_out(values, positive):
+    lead = values[positive][:, None] - values[~positive]
+    return (lead > 0).sum() / (lead != 0).sum()
+
+
+@wrong("7.13", "in percent")
+def auc_in_percent(values, positive):
+    return 100 * auc_by_loops(values, positive)
+
+
+@wrong("7.13", "only one positive")
+def auc_of_the_median(values, positive):
+    return (values[positive].median() > values[~positive]).float().mean()
+
+
+@wrong("7.13", "a number of pairs")
+def auc_counted_without_ties(values, positive):
+    return (values[positive][:, None] > values[~positive]).sum().item()
+
+
+@wrong("7.13", "broken by the order")
+def auc_under_a_curve_of_single_pictures(values, positive):
+    found = positive[values.argsort(descending=True)].float()
+    return torch.trapezoid(found.cumsum(0) / found.sum(), (1 - found).cumsum(0) / (1 - found).sum())
+
+
+@right("7.13")
+def auc_under_the_curve(values, positive):
+    heights = [-torch.inf, *values.unique().tolist()]
+    caught, wrong_alarms = (torch.tensor([(some > height).double().mean() for height in heights[::-1]]) for some in (values[positive], values[~positive]))
+    return torch.trapezoid(caught, wrong_alarms)
+
+
+@right("7.13")
+def auc_by_searching(values, positive):
+    others = values[~positive].sort().values
+    return (torch.searchsorted(others, values[positive]) + torch.searchsorted(others, values[positive], right=True)).double().mean() / 2 / len(others)
