@@ -11,6 +11,12 @@ import torch  # noqa: E402
 from helpers import data, models  # noqa: E402
 
 
+def pytest_runtest_setup(item):
+    for mark in item.iter_markers("data"):
+        if not data.available(mark.args[0]):
+            pytest.skip(f"no {mark.args[0]} in $WORKBOOK_DATA")
+
+
 @pytest.fixture(scope="session")
 def digits():
     return data.load("mnist5k")[:40]

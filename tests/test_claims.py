@@ -5,9 +5,6 @@ import torch
 from helpers import attacks, data, models, training
 
 
-needs_clothes = pytest.mark.skipif(not data.available("fashion_mnist"), reason="no full Fashion-MNIST in $WORKBOOK_DATA")
-
-
 def keeps(network, quoted, within):
     """The quoted percentages of the first 1,000 clothes keep their class under FGSM of 0.01, 0.03 and 0.1."""
     clothes = data.load("fashion_mnist")[:1000]
@@ -17,7 +14,7 @@ def keeps(network, quoted, within):
         assert 100 * (1 - attacks.fooled(network, attacked, before).float().mean().item()) == pytest.approx(share, abs=within)
 
 
-@needs_clothes
+@pytest.mark.data("fashion_mnist")
 @pytest.mark.parametrize("epochs, quoted", [(5, (91, 73, 24)), (30, (87, 58, 13))])
 def test_how_many_clothes_keep_their_class(epochs, quoted):
     """Unit 03, 3.16."""
@@ -28,14 +25,14 @@ def test_how_many_clothes_keep_their_class(epochs, quoted):
     keeps(network, quoted, within=4)
 
 
-@needs_clothes
+@pytest.mark.data("fashion_mnist")
 @pytest.mark.parametrize("name, quoted", [("fashion/deep-cnn", (81, 47, 17)), ("fashion/robust-l2", (99, 96, 67))])
 def test_how_many_clothes_keep_their_class_to_the_committed_networks(name, quoted):
     """Unit 03, 3.16."""
     keeps(models.load(name), quoted, within=1)
 
 
-@pytest.mark.skipif(not data.available("mnist"), reason="no full MNIST in $WORKBOOK_DATA")
+@pytest.mark.data("mnist")
 def test_the_usual_pgd_flatters():
     """README: plain PGD-100 leaves `mnist/robust-l2` 76 % at 2.0, the stronger attack much less. Here on every 50th image."""
     some, model = data.load("mnist")[torch.arange(0, 10_000, 50)], models.load("mnist/robust-l2")

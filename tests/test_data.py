@@ -16,7 +16,6 @@ from PIL import Image
 from helpers import data
 
 ALWAYS = ("mnist5k", "planted", "digits-rand", "digits-det", "digits-robust", "digits-nonrobust", "cifar10-samples", "fashion-samples", "imagenet-samples")
-needs_mnist = pytest.mark.skipif(not data.available("mnist"), reason="no full MNIST in $WORKBOOK_DATA")
 
 
 @pytest.mark.parametrize("name", ALWAYS)
@@ -118,18 +117,15 @@ def test_folders_of_pictures(no_data):
         data.load("imagenet200")
 
 
-@pytest.mark.parametrize("name, shape, classes", [
-    ("mnist", (1, 28, 28), 10), ("fashion_mnist", (1, 28, 28), 10), ("cifar10", (3, 32, 32), 10), ("flowers", (3, 128, 128), 5)])
+@pytest.mark.parametrize("name, shape, classes", [pytest.param(*row, marks=pytest.mark.data(row[0])) for row in (
+    ("mnist", (1, 28, 28), 10), ("fashion_mnist", (1, 28, 28), 10), ("cifar10", (3, 32, 32), 10), ("flowers", (3, 128, 128), 5))])
 def test_full_sets(name, shape, classes):
-    if not data.available(name):
-        pytest.skip(f"no {name} in $WORKBOOK_DATA")
     test = data.load(name)
     assert tuple(test.images.shape[1:]) == shape and len(test.classes) == classes and len(test.labels.unique()) == classes
 
 
+@pytest.mark.data("imagenet200")
 def test_imagenet200_labels_follow_the_names():
-    if not data.available("imagenet200"):
-        pytest.skip("no imagenet200 in $WORKBOOK_DATA")
     import csv
     rows = {row["file"]: int(row["index"]) for row in csv.DictReader((data.folder() / "imagenet200" / "labels.csv").open())}
     assert data.load("imagenet200").labels.tolist() == [rows[file] for file in sorted(rows)]
@@ -171,7 +167,7 @@ print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 """
 
 
-@needs_mnist
+@pytest.mark.data("mnist")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 def test_thirty_people_share_a_folder_and_it_is_fetched_once(mirror, tmp_path):
     environment = os.environ | {"WORKBOOK_DATA": str(tmp_path / "shared"), "MIRROR": f"http://127.0.0.1:{mirror.server_port}/"}
@@ -181,7 +177,7 @@ def test_thirty_people_share_a_folder_and_it_is_fetched_once(mirror, tmp_path):
     assert mirror.requests <= 8, "one process fetched four files (torchvision asks for each twice)"
 
 
-@needs_mnist
+@pytest.mark.data("mnist")
 def test_a_broken_download_leaves_nothing_half_written(mirror, monkeypatch, tmp_path):
     monkeypatch.setenv("WORKBOOK_DATA", str(tmp_path / "mine"))
     import torchvision

@@ -9,7 +9,7 @@ from helpers.recipes import RECIPES
 
 
 @pytest.mark.parametrize("name", models.names())
-def test_a_checkpoint_does_what_the_manifest_says(name):
+def test_a_checkpoint_is_complete(name):
     entry, model = models.info(name), models.load(name)
     assert not any(module.training for module in model.modules())
     assert entry["command"] == f"python -m helpers.train {name.removesuffix('-untrained')}"
@@ -20,9 +20,11 @@ def test_a_checkpoint_does_what_the_manifest_says(name):
     if entry["recipe"].get("eps") and "untrained" not in name:
         attacked = [measured[measure._name(attack, entry["recipe"]["norm"], entry["recipe"]["eps"])] for attack in ("pgd50", "autoattack")]
         assert attacked[0]["n"] == min(2000, measured["clean"]["n"]) and attacked[1]["n"] == min(1000, measured["clean"]["n"])
-    if not data.available(entry["data"]):
-        pytest.skip(f"no {entry['data']} in $WORKBOOK_DATA")
-    test = data.load(entry["data"])
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.data(models.info(name)["data"])) for name in models.names()])
+def test_a_checkpoint_is_as_accurate_as_the_manifest_says(name):
+    model, measured, test = models.load(name), models.info(name)["measured"], data.load(models.info(name)["data"])
     assert measured["clean"]["n"] == len(test), "measured on the whole test set"
     some = test[:1000]
     low, high = measure.interval(round(1000 * attacks.accuracy(model, some.images, some.labels)), 1000, z=3.9)
@@ -133,6 +135,7 @@ def test_inception_normalises_as_its_weights_expect(no_data):
     assert torch.allclose(ours(photo), theirs(2 * photo - 1), atol=1e-3), "from [0, 1] to [-1, 1], as where it was trained"
 
 
+@pytest.mark.data("imagenet200")
 @pytest.mark.skipif(not (data.folder() / "weights" / "squeezenet1_0_imagenet.pth").exists(), reason="no ImageNet weights in $WORKBOOK_DATA")
 @pytest.mark.parametrize("name, share", [("squeezenet1_0", 0.58), ("mobilenet_v2", 0.86)])
 def test_real_imagenet_weights_read_real_pictures(name, share):

@@ -11,7 +11,6 @@ from helpers import data, models
 from helpers.visualisation import features
 
 RESULTS = json.loads(neurons.RESULTS.read_text())["rows"]
-needs_cifar10 = pytest.mark.skipif(not data.available("cifar10"), reason="no full CIFAR-10 in $WORKBOOK_DATA")
 
 
 def row(kind, network):
@@ -25,7 +24,7 @@ def test_what_fires_for_digits():
     assert kept["most"] == pytest.approx(seen.amax(0).tolist(), abs=0.01) and kept["fires for"] == pytest.approx((seen > 0).double().mean(0).tolist(), abs=0.003)
 
 
-@needs_cifar10
+@pytest.mark.data("cifar10")
 def test_what_fires_for_some_of_the_pictures_is_what_the_table_of_all_says():
     seen = features(models.load("cifar10/robust-l2"), data.load("cifar10").images[:1000])
     kept = row("activity", "cifar10/robust-l2")

@@ -74,6 +74,16 @@ def test_the_readme_names_what_is_there():
         assert f"notebooks/{unit.parent.name}.ipynb" in text
 
 
+def test_the_practicums_minutes_are_those_of_its_parts():
+    minutes = {}
+    for lesson in sorted((ROOT / "lessons").glob("*/workbook.py")):
+        minutes |= {part: int(took) for part, took in re.findall(r'(?:exercise|predict|part)="([\d.]+)" minutes=(\d+)', lesson.read_text())}
+    places = list(minutes)
+    route, total = re.search(r"In this order: (.*?)\. These make (\d+) minutes", (ROOT / "README.md").read_text()).groups()
+    chosen = [part for stop in route.split(", ") for first, *last in [stop.split(" to ")] for part in places[places.index(first):places.index(last[0] if last else first) + 1]]
+    assert len(chosen) == 16 and sum(minutes[part] for part in chosen) == int(total) <= 90
+
+
 def test_doctor_says_what_works_and_what_to_do_about_the_rest(no_data, capsys):
     doctor.doctor()
     said = capsys.readouterr().out
