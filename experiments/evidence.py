@@ -1,8 +1,9 @@
 """How well does the evidence for its own answer tell an attacked ImageNet picture from a clean one? And one figure of such evidence.
 
-    WORKBOOK_DATA=... python -m experiments.evidence        about 12 minutes on one core; writes results/evidence.json and .png, makes no row again that is there
+    WORKBOOK_DATA=... python -m experiments.evidence                   about 12 minutes on one core; writes results/evidence.json and .png, makes no row again that is there
+    WORKBOOK_DATA=... python -m experiments.evidence squeezenet1_0     the rows of another network, into results/evidence_squeezenet1_0.json
 
-MobileNetV2 with the weights of the data folder, on pictures of `imagenet200` that it reads correctly; targeted iterated FGSM, L-infinity. The evidence for
+MobileNetV2 (or that other one) with the weights of the data folder, on pictures of `imagenet200` that it reads correctly; targeted iterated FGSM, L-infinity. The evidence for
 an answer is the sum of its expected gradients (SHAP's GradientExplainer estimates the same): its logit minus its mean logit on the background, by
 completeness. That exact value is used for every row; for some the map was drawn, too. Rows:
 
@@ -11,6 +12,7 @@ choice k      the network's own k-th choice for the picture (2: what it would sa
 adaptive      a random target by an attacker who also steers the evidence to the median of clean pictures
 pairs, grid   single pictures: named ones on their way to named classes, and one over a grid of eps
 """
+import sys
 import time
 from pathlib import Path
 
@@ -148,7 +150,12 @@ def draw(panels, classes):
         figure.savefig(part, format="png", dpi=72)
 
 
-def main(file=RESULTS, network=NETWORK, rows=ROWS):
+def results_of(network):
+    return RESULTS if network == NETWORK else RESULTS.with_stem(f"evidence_{network}")
+
+
+def main(network=NETWORK):
+    file, first = results_of(network), ("pairs", "grid", "clean") if network == NETWORK else ("clean",)
     model, every, background = models.load(f"imagenet/{network}"), data.load("imagenet200"), data.load("imagenet-samples").images[:BACKGROUND]
     resting, logits = attacks.scores(model, background, chunk=CHUNK).mean(0), attacks.scores(model, every.images, chunk=CHUNK)
     right = (logits.argmax(1) == every.labels).nonzero()[:, 0]
@@ -159,10 +166,10 @@ def main(file=RESULTS, network=NETWORK, rows=ROWS):
         if what in ("pairs", "grid"):
             return {what: pairs(model, every, resting, background) if what == "pairs" else grid(model, every)}
         return row_of(what, model, every[chosen], logits[chosen], resting, background, clean)
-    done = rows_into(file, settings, [{"what": what} for what in ("pairs", "grid", "clean")], measured)
+    done = rows_into(file, settings, [{"what": what} for what in first], measured)
     clean = next(row for row in done if row["what"] == "clean")
-    return rows_into(file, settings, [{"what": what} for what in rows], lambda what: measured(what, clean))
+    return rows_into(file, settings, [{"what": what} for what in ROWS], lambda what: measured(what, clean))
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

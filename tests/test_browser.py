@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from helpers.widgets import EXPLORERS
-from .jupyter import ROOT, Notebook, copy_of_the_tree, make_lab
+from .jupyter import ROOT, Notebook, copy_of_the_tree, end_kernels, make_lab
 
 RESULTS = ROOT / "test-results"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -85,6 +85,7 @@ def notebook(lab, browser, request):
     for i, page in enumerate(pages):
         page.screenshot(path=RESULTS / f"last-{request.node.name.replace(' ', '-')}-{i}.png")     # what to look at after a failure
         page.close()
+    end_kernels(address)
     assert not errors, errors
 
 

@@ -52,9 +52,11 @@ def test_steering_pulls_the_evidence_to_what_is_wanted(case):
     assert steered < plain / 2
 
 
-def test_the_verdicts_follow_from_the_table():
-    rows = {row["what"]: row for row in json.loads(evidence.RESULTS.read_text())["rows"]}
-    assert set(rows) == {"pairs", "grid", "clean", *evidence.ROWS}
+@pytest.mark.parametrize("network", ["mobilenet_v2", "squeezenet1_0"])
+def test_the_verdicts_follow_from_the_table(network):
+    table = json.loads(evidence.results_of(network).read_text())
+    rows = {row["what"]: row for row in table["rows"]}
+    assert table["network"] == network and set(rows) - {"pairs", "grid"} == {"clean", *evidence.ROWS}
     for kind in evidence.ROWS:
         judged = evidence.judged(rows["clean"], rows[kind])
         assert judged == {key: rows[kind][key] for key in judged}, kind
