@@ -214,6 +214,6 @@ def inversion_explorer():
     return Explorer(inversion_picture, {
         "image": ImagePicker(samples(), value=1),
         "start": w.Dropdown(options=list(FROM), description="from"),
-        "step": w.IntSlider(value=100, min=0, max=STEPS, step=EVERY, description="step"),
+        "step": w.IntSlider(value=60, min=0, max=STEPS, step=EVERY, description="step"),
     }, [{"image": 1, "step": 10}, {"image": 1, "step": 100}, {"image": 9, "start": "the next picture", "step": 100}],
         "Inversion explorer: an image on its way to the features of another one, for two networks", 1.0)
