@@ -11,6 +11,7 @@ inversion  features of one image, looked for from another: how near the features
 between    features on the straight line between those of two images, looked for from noise: how near they come, what a third network says on the way (and
            of the double exposures of the same pairs), and how far the image in the middle is from a double exposure of the two at the ends
 """
+import functools
 import io
 import json
 import sys
@@ -43,6 +44,12 @@ def images_of(network):
     return data.load("cifar10" if network.startswith("cifar10") else "mnist5k")
 
 
+@functools.cache
+def seen_by(network):
+    """The features of its images, N x D: four of the tables are made of them."""
+    return features(models.load(network), images_of(network).images)
+
+
 def interval(area, n, m):
     """95 % of an AUC from n positive and m other images (Hanley & McNeil 1982)."""
     q1, q2 = area / (2 - area), 2 * area ** 2 / (1 + area)
@@ -60,15 +67,13 @@ def rounded(values):
 
 
 def activity_row(network):
-    some = images_of(network)
-    seen = features(models.load(network), some.images)
-    return {"n": len(some), "never on": int((seen.amax(0) == 0).sum()), "share of zeros": round((seen == 0).float().mean().item(), 3),
+    seen = seen_by(network)
+    return {"n": len(seen), "never on": int((seen.amax(0) == 0).sum()), "share of zeros": round((seen == 0).float().mean().item(), 3),
             "fires for": rounded((seen > 0).double().mean(0)), "most": rounded(seen.amax(0))}
 
 
 def classes_row(network):
-    some = images_of(network)
-    seen = features(models.load(network), some.images)
+    some, seen = images_of(network), seen_by(network)
     return {"n": len(some), "classes": list(some.classes), "auc": [rounded(column) for column in by_class(seen, some.labels).T],
             "classes of the nine": some.labels[seen.topk(TOP, 0).indices].T.tolist()}
 
@@ -76,7 +81,7 @@ def classes_row(network):
 def names_row(network):
     some = images_of(network)
     guesses = GUESSES[network]
-    areas, neurons = by_class(features(models.load(network), some.images)[:, list(guesses)], some.labels), []
+    areas, neurons = by_class(seen_by(network)[:, list(guesses)], some.labels), []
     for column, (neuron, guess) in enumerate(guesses.items()):
         area, best = areas[some.classes.index(guess), column].item(), areas[:, column].argmax().item()
         n = int((some.labels == some.classes.index(guess)).sum())
@@ -102,7 +107,7 @@ def _mean(values, other=None, draws=2000):
 
 def axes_row(network):
     some = images_of(network)
-    seen = features(models.load(network), some.images).double()
+    seen = seen_by(network).double()
     seen = seen[:, (seen > 0).double().mean(0) > 0.01]      # a neuron that hardly ever fires has no images of its own
     drawn = torch.randn(seen.shape[1], RANDOM, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     spaces = {"neurons": seen, "random": seen @ drawn, "random, equal spread": seen / seen.std(0) @ drawn}
@@ -174,6 +179,14 @@ def measured(kind, network):
     return OF[kind](network) | {"seconds": round(time.process_time() - began, 1)}
 
 
+def save(figure, file, dpi=80):
+    """As a PNG of 256 colours."""
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=dpi)
+    with whole(file) as part:
+        Image.open(drawn).convert("RGB").quantize(256).save(part, "png", optimize=True)
+
+
 def pictures(file, network, neurons, some=None, starts=None, steps=40):
     """A row for each neuron: the test pictures that excite it most, with their classes and activations; then what comes of `starts`, moved to excite it."""
     model, some, starts = models.load(network), some or data.load("cifar10"), {} if starts is None else starts
@@ -187,10 +200,7 @@ def pictures(file, network, neurons, some=None, starts=None, steps=40):
         for ax, (name, start) in zip(line[7:], starts.items()):
             made = maximize(lambda x: features(model, x, straight_through=True)[:, neuron], start, steps=steps, step_size=0.3)
             plots.show_image(ax, made[0], f"from {name}: {features(model, made)[0, neuron]:.1f}")
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=80)
-    with whole(file) as part:
-        Image.open(drawn).convert("RGB").quantize(256).save(part, "png", optimize=True)
+    save(figure, file)
 
 
 if __name__ == "__main__":

@@ -6,18 +6,17 @@ For three neurons (200, 500 and 1444 of 2,048, at the same share of this network
 and as a sum of waves, without and with random transforms. Activations are those before the last ReLU6.
 """
 import functools
-import io
 import json
 import time
 from pathlib import Path
 
 import torch
 from matplotlib.figure import Figure
-from PIL import Image
 
 from helpers import data, models, plots
 from helpers._files import whole
 from helpers.visualisation import jitter_scale_rotate, maximize, maximize_waves
+from .neurons import save
 
 RESULTS = Path(__file__).parent.parent / "results"
 NETWORK, NEURONS, STEPS, WAVES = "imagenet/mobilenet_v2", (125, 312, 902), 64, 128
@@ -69,10 +68,7 @@ def main(folder=RESULTS, neurons=NEURONS, some=None, model=None, **options):
         print(json.dumps(row), flush=True)
     for ax in axes.flat:
         ax.axis("off")
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format="png", dpi=100)
-    with whole(folder / "neurons224.png") as part:
-        Image.open(drawn).convert("RGB").quantize(256).save(part, "png", optimize=True)
+    save(figure, folder / "neurons224.png", dpi=100)
     with whole(folder / "neurons224.json") as part:
         part.write_text(json.dumps({"network": NETWORK, "photographs": len(some), "rows": rows}, indent=1) + "\n")
 

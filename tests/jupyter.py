@@ -55,9 +55,14 @@ def make_lab(root, **environment):
         process.wait(timeout=30)
 
 
+def server_of(address):
+    """The two parts of the address that the lab prints: (http://host:port, token=...)."""
+    return re.match(r"(http://[^/]+)/lab.*(token=\w+)", address).groups()
+
+
 def end_kernels(address):
     """End all kernels of the lab. A page that is closed leaves its kernel, with its networks and pictures: thirty of them fill a machine."""
-    server, token = re.match(r"(http://[^/]+)/lab.*(token=\w+)", address).groups()
+    server, token = server_of(address)
 
     def ask(path, method="GET"):
         with urllib.request.urlopen(urllib.request.Request(f"{server}/api/sessions{path}?{token}", method=method), timeout=30) as answer:
@@ -71,7 +76,7 @@ class Notebook:
 
     def __init__(self, page, address, path, root):
         self.page, self.cells = page, nbformat.read(root / path, 4).cells
-        server, token = re.match(r"(http://[^/]+)/lab.*(token=\w+)", address).groups()
+        server, token = server_of(address)
         page.goto(f"{server}/lab/tree/{path}?{token}&reset")
         page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=60_000)
         page.get_by_text("| Idle").wait_for(timeout=60_000)     # in the status bar: the kernel has answered

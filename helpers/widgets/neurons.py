@@ -18,6 +18,7 @@ NETWORKS = {"robust (L2)": "cifar10/robust-l2", "standard": "cifar10/standard", 
 BOTH = {"grey": 0.5, "noise": 0, "another noise": 1}
 STARTS = {True: BOTH | {"a 6 (digit 0)": "0", "a 3 (digit 1)": "1", "an 8 (digit 3)": "3"},      # by whether the network reads digits
           False: BOTH | {"red": (0.8, 0.2, 0.2), "blue": (0.2, 0.4, 0.8), "a ship (picture 1)": "1", "a frog (picture 4)": "4", "a car (picture 6)": "6"}}
+LAST = {True: 99, False: 255}       # the last neuron
 EVERY = 10      # steps between two pictures
 READ = 500     # test pictures between two pictures
 
@@ -122,7 +123,7 @@ def neuron_explorer():
 
     def fit(change):
         of_digits, kept = reads_digits(NETWORKS[network.value]), start.value
-        neuron.max = 99 if of_digits else 255
+        neuron.max = LAST[of_digits]
         if tuple(STARTS[of_digits]) != start.options:
             start.options = tuple(STARTS[of_digits])
             start.value = kept if kept in STARTS[of_digits] else "grey"
@@ -130,8 +131,8 @@ def neuron_explorer():
 
     def drawn(neuron=249, network="robust (L2)", start="grey", **others):
         of_digits = reads_digits(NETWORKS[network])
-        fits = neuron <= (99 if of_digits else 255) and start in STARTS[of_digits]
-        return (picture for picture in (neuron_picture(neuron, network, start, **others) if fits else ()))      # nothing while the controls are on their way to another network
+        if neuron <= LAST[of_digits] and start in STARTS[of_digits]:        # else the controls are on their way to another network
+            yield from neuron_picture(neuron, network, start, **others)
     return Explorer(drawn, {
         "neuron": neuron,
         "network": network,
